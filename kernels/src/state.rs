@@ -1,0 +1,73 @@
+//! The state of a pixel: why it is invalid, or what is wrong with it though it is valid. One `u16` a pixel, stored as the
+//! `qa` product bit for bit.
+//!
+//! Bits 0 to 7 keep the meaning and position they have in Landsat Collection 2 QA_PIXEL (USGS LSDS-1619), so existing
+//! readers work unchanged; of them only bit 0 is set so far. Where bit 0 is set no other bit is.
+
+/// No measurement in any band.
+pub const NODATA: u16 = 1 << 0;
+/// At least one band reached the ceiling of its digitisation, or was interpolated from such a sample.
+pub const SATURATED: u16 = 1 << 8;
+/// At least one band is invalid while another is valid.
+pub const PARTIAL: u16 = 1 << 9;
+/// At least one product value was clipped to fit its stored type.
+pub const CLIPPED: u16 = 1 << 10;
+/// Interpolated next to invalid samples: weights renormalised over the valid ones.
+pub const EDGE: u16 = 1 << 11;
+
+/// Marks samples equal to `fill` as invalid (NaN).
+///
+/// # Invalid pixels
+/// NaN stays NaN; a NaN `fill` changes nothing.
+pub fn fill_to_nan(samples: &mut [f32], fill: f32) {
+    for v in samples {
+        if *v == fill {
+            *v = f32::NAN;
+        }
+    }
+}
+
+/// Sets [`SATURATED`] where a sample is at or above `ceiling`.
+pub fn mark_saturated(samples: &[f32], ceiling: f32, state: &mut [u16]) {
+    assert_eq!(samples.len(), state.len(), "one state per sample");
+    for (s, v) in state.iter_mut().zip(samples) {
+        *s |= if *v >= ceiling { SATURATED } else { 0 };
+    }
+}
+
+/// Sets [`NODATA`] where all of the band planes are NaN (clearing every other bit there) and [`PARTIAL`] where only some
+/// are. `planes` holds the bands one after another, each as long as `state`.
+pub fn mark_invalid(planes: &[f32], state: &mut [u16]) {
+    let pixels = state.len();
+    if pixels == 0 {
+        return;
+    }
+    assert_eq!(planes.len() % pixels, 0, "whole planes");
+    let bands = planes.len() / pixels;
+    for (i, s) in state.iter_mut().enumerate() {
+        let mut invalid = 0;
+        for b in 0..bands {
+            invalid += usize::from(planes[b * pixels + i].is_nan());
+        }
+        if invalid == bands {
+            *s = NODATA;
+        } else if invalid > 0 {
+            *s |= PARTIAL;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodata_needs_every_band_and_silences_other_bits() {
+        let mut planes = [0.0, 0.0, 5.0, 4095.0, 0.0, 7.0, 6.0, 8.0];
+        let mut state = [0u16; 4];
+        mark_saturated(&planes[..4], 4095.0, &mut state);
+        fill_to_nan(&mut planes, 0.0);
+        mark_invalid(&planes, &mut state);
+        assert_eq!(state, [NODATA, PARTIAL, 0, SATURATED]);
+    }
+}

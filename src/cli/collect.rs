@@ -1,0 +1,21 @@
+//! `fieldglow collect`
+
+use fieldglow::{engine, store};
+
+use super::Outcome;
+
+/// Arguments of `collect`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of a pipeline's products: the output of a run, and in it the pipeline's name.
+    url: String,
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let url = args.url.trim_end_matches('/');
+    let (root, pipeline) = url.rsplit_once('/').unwrap_or((".", url));
+    let store = store::open(if root.is_empty() { "/" } else { root })?;
+    let (name, items) = engine::collect(&*store, pipeline)?;
+    eprintln!("{}/{name}: {items} items", store.url());
+    Ok(())
+}

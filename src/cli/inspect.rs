@@ -1,0 +1,158 @@
+//! `fieldglow inspect`
+
+use std::path::PathBuf;
+
+use fieldglow::calibrate;
+use fieldglow::error::chain;
+use fieldglow::scene::open::group;
+use fieldglow::scene::{Calibration, Scene, SensorModel};
+use serde_json::{Value, json};
+
+use super::{Failure, Outcome, print_json};
+
+/// Arguments of `inspect`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Deliveries: folders, images, `_meta.xml` or `scene.toml` files.
+    #[arg(required = true)]
+    scenes: Vec<PathBuf>,
+    /// JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Outcome {
+    fieldglow::read::prepare_gdal(16 << 20);
+    let mut documents = Vec::new();
+    let (mut failed, mut total) = (0, 0);
+    for path in &args.scenes {
+        let deliveries = match group(std::slice::from_ref(path)) {
+            Ok(d) => d,
+            Err(e) => {
+                (failed, total) = (failed + 1, total + 1);
+                eprintln!("failed: {}", chain(&e));
+                continue;
+            }
+        };
+        for delivery in deliveries {
+            total += 1;
+            match delivery.open() {
+                Ok(scene) => {
+                    let sun = sun_note(&scene);
+                    if args.json {
+                        documents.push(to_json(&scene, &sun));
+                    } else {
+                        table(&scene, &sun);
+                    }
+                }
+                Err(e) => {
+                    failed += 1;
+                    eprintln!("failed: {}", chain(&e));
+                }
+            }
+        }
+    }
+    if args.json {
+        print_json(&documents)?;
+    }
+    match failed {
+        0 => Ok(()),
+        n if n == total => Err(Failure::Code(3)),
+        _ => Err(Failure::Code(2)),
+    }
+}
+
+/// What the check of the sun against time and place says.
+fn sun_note(scene: &Scene) -> Vec<(String, String)> {
+    match calibrate::illumination(scene, None, &calibrate::Options::default()) {
+        Ok(light) => light.warnings.into_iter().map(|w| (w.code.to_owned(), w.message)).collect(),
+        Err(e) => vec![("sun".into(), chain(&e))],
+    }
+}
+
+fn place(model: &SensorModel) -> String {
+    match model {
+        SensorModel::Rpc(_) => "rpc".into(),
+        SensorModel::Projected { crs, .. } => crs.to_string(),
+        SensorModel::Unknown { reason } => format!("unknown: {reason}"),
+    }
+}
+
+fn calibration(c: &Calibration) -> Value {
+    match c {
+        Calibration::Radiance { gain, bias, source } => json!({ "radiance": { "gain": gain, "bias": bias, "source": source } }),
+        Calibration::Reflectance { gain, bias, sun_corrected, source } => {
+            json!({ "reflectance": { "gain": gain, "bias": bias, "sun_corrected": sun_corrected, "source": source } })
+        }
+        Calibration::Missing { reason } => json!({ "missing": reason }),
+    }
+}
+
+fn to_json(scene: &Scene, sun: &[(String, String)]) -> Value {
+    let parts: Vec<Value> = scene
+        .parts
+        .iter()
+        .map(|p| {
+            let bands: Vec<Value> = p
+                .bands
+                .iter()
+                .map(|b| {
+                    json!({
+                        "role": b.role, "name": b.name, "file": b.file, "index": b.index + 1,
+                        "range_nm": b.range_nm.map(|r| [r.min, r.max]), "calibration": calibration(&b.calibration),
+                    })
+                })
+                .collect();
+            json!({
+                "name": p.name, "rows": p.rows, "cols": p.cols, "type": p.sample.to_string(), "gsd_m": p.gsd_m, "data_bits": p.data_bits,
+                "fill": p.fill, "place": place(&p.sensor_model), "mtf_compensated": p.mtf_compensated, "bands": bands, "fields": p.fields,
+            })
+        })
+        .collect();
+    let mut warnings: Vec<Value> = scene.warnings.iter().map(|w| json!({ "code": w.code, "message": w.message })).collect();
+    warnings.extend(sun.iter().map(|(code, message)| json!({ "code": code, "message": message })));
+    json!({
+        "id": scene.id,
+        "acquisition": scene.acquisition(),
+        "constellation": scene.constellation, "platform": scene.platform, "instrument": scene.instrument, "level": scene.level,
+        "time": scene.time.center.to_string(),
+        "time_original": scene.time.original, "time_original_offset": scene.time.original_offset,
+        "sun_zenith_deg": scene.sun.map(|s| s.zenith.0), "sun_azimuth_deg": scene.sun.and_then(|s| s.azimuth_deg),
+        "off_nadir_deg": scene.view.and_then(|v| v.off_nadir_deg),
+        "cloud_percent": scene.cloud_percent,
+        "corners": scene.corners,
+        "parts": parts,
+        "warnings": warnings,
+    })
+}
+
+fn table(scene: &Scene, sun: &[(String, String)]) {
+    println!("{}", scene.id);
+    println!("  time      {} (given as {} {})", scene.time.center, scene.time.original, scene.time.original_offset);
+    println!("  level     {}", scene.level.as_deref().unwrap_or("not stated"));
+    match scene.sun {
+        Some(s) => println!(
+            "  sun       zenith {:.3}°, azimuth {}",
+            s.zenith.0,
+            s.azimuth_deg.map_or("not stated".into(), |a| format!("{a:.3}°"))
+        ),
+        None => println!("  sun       not stated"),
+    }
+    for p in &scene.parts {
+        let roles: Vec<_> = p.bands.iter().map(|b| b.role.code()).collect();
+        let gsd = p.gsd_m.map_or(String::new(), |(a, b)| format!(", {a} × {b} m"));
+        println!("  {:<9} {} × {} px, {}, {}{gsd}, {}", p.name, p.cols, p.rows, p.sample, roles.join(" "), place(&p.sensor_model));
+        for b in &p.bands {
+            let text = match &b.calibration {
+                Calibration::Radiance { gain, bias, .. } => format!("radiance {gain} · DN + {bias}"),
+                Calibration::Reflectance { gain, bias, .. } => format!("reflectance {gain} · DN + {bias}"),
+                Calibration::Missing { reason } => format!("no coefficients: {reason}"),
+            };
+            let range = b.range_nm.map_or(String::new(), |r| format!("{}–{} nm, ", r.min, r.max));
+            println!("    {:<7} {range}{text}", b.role.code());
+        }
+    }
+    for (code, message) in scene.warnings.iter().map(|w| (w.code, &w.message)).chain(sun.iter().map(|(c, m)| (c.as_str(), m))) {
+        println!("  warning   {message} [{code}]");
+    }
+}

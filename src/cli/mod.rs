@@ -1,0 +1,113 @@
+//! Commands. Standard output is data, everything else goes to standard error.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that talks to people")]
+
+mod check;
+mod collect;
+mod inspect;
+mod plan;
+mod progress;
+mod run;
+mod scenes;
+mod simulate;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use fieldglow::error::{Class, Error, chain};
+
+/// Very-high-resolution satellite scenes to cloud-optimised, analysis-ready tiles with STAC metadata, in one pass.
+///
+/// Exit codes: 0 all done · 1 usage or configuration · 2 some scenes failed · 3 no scene succeeded · 70 internal fault ·
+/// 75 only passing storage faults, try again.
+#[derive(Debug, Parser)]
+#[command(name = "fieldglow", version, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the products of a pipeline from scenes.
+    Run(run::Args),
+    /// Say what `run` would do: cells, pixels, memory. Reads no pixels, writes nothing.
+    Plan(plan::Args),
+    /// Show what deliveries say of themselves, and what is odd about them. Reads no pixels.
+    Inspect(inspect::Args),
+    /// Show the resolved pipeline, or every mistake in it at once.
+    Check(check::Args),
+    /// Check COGs, STAC documents and checksums of what stands in storage.
+    Validate(validate::Args),
+    /// Rebuild the Collection of an output from its Items.
+    Collect(collect::Args),
+    /// Write a simulated Jilin-1 delivery with known truth, for demos and tests.
+    Simulate(simulate::Args),
+}
+
+/// What a command ends with when it does not simply succeed.
+enum Failure {
+    /// An error to be printed, and its exit code.
+    Error(Error),
+    /// Everything was said already.
+    Code(u8),
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(e: E) -> Self {
+        Self::Error(e.into())
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+/// Parses the command line and runs the command.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are no mistakes; everything else is a usage error, 1 by contract.
+            let code = u8::from(e.use_stderr());
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    let outcome = match cli.command {
+        Command::Run(args) => run::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Collect(args) => collect::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Code(code)) => ExitCode::from(code),
+        Err(Failure::Error(e)) => {
+            eprintln!("error: {}", chain(&e));
+            ExitCode::from(exit_code(e.class()))
+        }
+    }
+}
+
+/// The exit code of an error that ends a command.
+fn exit_code(class: Class) -> u8 {
+    match class {
+        Class::Config => 1,
+        Class::Transient => 75,
+        Class::Bug => 70,
+        Class::Input | Class::Unsupported | Class::Limit | Class::Storage => 3,
+    }
+}
+
+/// Writes a JSON document to standard output.
+fn print_json(value: &impl serde::Serialize) -> Outcome {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => {
+            println!("{text}");
+            Ok(())
+        }
+        Err(e) => Err(Error::bug(format!("writing JSON: {e}")).into()),
+    }
+}

@@ -1,0 +1,95 @@
+//! `fieldglow run`
+
+use std::path::PathBuf;
+
+use fieldglow::engine::{self, Options, RunReport, report::Outcome as SceneEnd};
+use fieldglow::store;
+use fieldglow::units::Bytes;
+
+use super::progress::{Display, Style};
+use super::scenes::Input;
+use super::{Failure, Outcome, print_json};
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    input: Input,
+    /// Workers. Default: one per core.
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Make cells again that stand there already.
+    #[arg(long)]
+    force: bool,
+    /// End the run with the first scene that fails.
+    #[arg(long)]
+    fail_fast: bool,
+    /// How to show progress.
+    #[arg(long, value_enum, default_value_t = Style::Auto)]
+    progress: Style,
+    /// Write the run report, JSON, to this file.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write the run report, JSON, to standard output instead of a summary.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let pipeline = args.input.pipeline()?;
+    let Some(url) = pipeline.output.url.clone() else {
+        eprintln!("error: no output: give --output URL, or `url` in the `[output]` section of `{}`", args.input.pipeline.display());
+        return Err(Failure::Code(1));
+    };
+    let store = store::open(&url)?;
+    let scenes = args.input.deliveries()?;
+    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let options = Options {
+        threads,
+        memory: args.input.memory.0,
+        force: args.force,
+        fail_fast: args.fail_fast,
+        cells: args.input.cells.clone(),
+    };
+    let display = Display::new(args.progress, scenes.len());
+    let report = engine::run(&pipeline, &scenes, &*store, &options, &display)?;
+    display.finish();
+    if let Some(path) = &args.report {
+        let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
+        std::fs::write(path, text).map_err(|source| store::StoreError::Io { action: "writing the report", path: path.clone(), source })?;
+    }
+    if args.json {
+        print_json(&report)?;
+    } else {
+        summary(&report);
+    }
+    match report.exit_code() {
+        0 => Ok(()),
+        code => Err(Failure::Code(code)),
+    }
+}
+
+fn summary(report: &RunReport) {
+    let done = report.scenes.iter().filter(|s| s.outcome == SceneEnd::Done).count();
+    let written: usize = report.scenes.iter().map(|s| s.cells_written.len()).sum();
+    let unchanged: usize = report.scenes.iter().map(|s| s.cells_unchanged).sum();
+    let bytes: u64 = report.scenes.iter().map(|s| s.bytes_written).sum();
+    eprintln!(
+        "{done} of {} scenes done in {:.1} s: {written} cells written ({}), {unchanged} already there; peak memory reserved {}",
+        report.scenes.len(),
+        report.seconds,
+        Bytes(bytes),
+        Bytes(report.peak_reserved_bytes),
+    );
+    for scene in report.scenes.iter().filter(|s| s.outcome == SceneEnd::Failed) {
+        if let Some(e) = &scene.error {
+            eprintln!("failed: {}", e.message);
+        }
+    }
+    if let Some(e) = &report.error {
+        eprintln!("failed: {}", e.message);
+    }
+    if done > 0 {
+        eprintln!("look at: {}/{}/collection.json", report.output, report.pipeline);
+    }
+}

@@ -1,0 +1,344 @@
+//! The pipeline file: what to make of a scene.
+//!
+//! Two steps, never mixed: [`parse`] turns text into a [`Pipeline`] or **every** mistake in it at once; the engine then
+//! resolves it against a scene. Nothing here opens a scene, so `check` needs none.
+
+mod mistakes;
+mod overrides;
+mod sections;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+pub use mistakes::Mistake;
+pub use overrides::apply as apply_override;
+pub use sections::*;
+
+use crate::error::{Class, Classify};
+
+/// A checked pipeline.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Pipeline {
+    /// First folder of everything it writes.
+    pub name: String,
+    /// What people read in the Collection.
+    pub description: String,
+    /// `[input]`
+    pub input: Input,
+    /// `[radiometry]`
+    pub radiometry: Radiometry,
+    /// `[geometry]`
+    pub geometry: Geometry,
+    /// `[[product]]`
+    pub product: Vec<Product>,
+    /// `[output]`
+    pub output: Output,
+}
+
+/// What is wrong with a pipeline file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("reading the pipeline file `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is no TOML.
+    #[error("the pipeline file `{path}` is no TOML: {problem}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        problem: String,
+    },
+    /// An override cannot be applied.
+    #[error("--set {what}: {problem}")]
+    Override {
+        /// The override as given.
+        what: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Something in it is wrong.
+    #[error("the pipeline file `{path}` has {} mistake{}:{}", mistakes.len(), if mistakes.len() == 1 { "" } else { "s" }, list(mistakes))]
+    Mistakes {
+        /// The file.
+        path: PathBuf,
+        /// All of them.
+        mistakes: Vec<Mistake>,
+    },
+}
+
+fn list(mistakes: &[Mistake]) -> String {
+    mistakes.iter().fold(String::new(), |text, m| text + "\n  " + &m.to_string())
+}
+
+impl Classify for ConfigError {
+    fn class(&self) -> Class {
+        Class::Config
+    }
+}
+
+/// Largest pipeline file that is read, bytes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Reads a pipeline file and applies `--set` overrides.
+///
+/// Paths in the file are relative to the file, paths in overrides to the working folder.
+///
+/// # Errors
+/// [`ConfigError`], with all mistakes at once.
+pub fn load(path: &Path, sets: &[String]) -> Result<Pipeline, ConfigError> {
+    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    let size = std::fs::metadata(path).map_err(read)?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(read(std::io::Error::other(format!("it has {size} bytes, more than the limit of {MAX_FILE_BYTES}"))));
+    }
+    let text = std::fs::read_to_string(path).map_err(read)?;
+    let base = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    parse(&text, path, base, sets)
+}
+
+/// Checks the text of a pipeline file. `path` is for messages, `base` the folder its relative paths start from.
+///
+/// # Errors
+/// [`ConfigError`], with all mistakes at once.
+pub fn parse(text: &str, path: &Path, base: &Path, sets: &[String]) -> Result<Pipeline, ConfigError> {
+    let mut table: toml::Table = text
+        .parse()
+        .map_err(|e: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), problem: e.to_string().trim_end().replace('\n', "\n  ") })?;
+    sections::anchor_paths(&mut table, base);
+    for set in sets {
+        overrides::apply(&mut table, set)?;
+    }
+    check(table).map_err(|mistakes| ConfigError::Mistakes { path: path.to_owned(), mistakes })
+}
+
+/// The JSON Schema of the pipeline file, generated from the types and their documentation.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(File).to_value()
+}
+
+fn check(table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
+    let mut found = mistakes::unknown_keys(&table, &schema());
+    match table.get("schema").map(|v| v.as_integer()) {
+        None => found.push(Mistake::new("schema", "missing; write `schema = 1` as the first line")),
+        Some(Some(1)) => {}
+        Some(_) => found.push(Mistake::new("schema", "this version reads schema 1 only; write `schema = 1`")),
+    }
+    let name: Option<String> = section(&table, "name", None, &mut found);
+    if let Some(problem) = name.as_deref().and_then(|n| bad_name(n)) {
+        found.push(Mistake::new("name", problem));
+    }
+    let description = section(&table, "description", Some(String::new()), &mut found);
+    let input: Option<Input> = section(&table, "input", Some(Input::default()), &mut found);
+    let radiometry: Option<Radiometry> = section(&table, "radiometry", Some(Radiometry::default()), &mut found);
+    let geometry: Option<Geometry> = section(&table, "geometry", None, &mut found);
+    let output: Option<Output> = section(&table, "output", Some(Output::default()), &mut found);
+    let mut products = Vec::new();
+    match table.get("product") {
+        Some(toml::Value::Array(items)) if !items.is_empty() => {
+            for (i, item) in items.iter().enumerate() {
+                let product: Option<Product> = value(item.clone(), &product_path(item, i), &mut found);
+                products.extend(product);
+            }
+        }
+        _ => found.push(Mistake::new("product", "there is none; ask for at least one with a `[[product]]` section")),
+    }
+    if let Some(g) = &geometry {
+        g.check(&mut found);
+    }
+    if let Some(r) = &radiometry {
+        r.check(&mut found);
+    }
+    if let Some(o) = &output {
+        o.check(&mut found);
+    }
+    let mut names = BTreeSet::new();
+    for (i, p) in products.iter().enumerate() {
+        p.check(i, geometry.as_ref(), radiometry.as_ref(), &mut found);
+        if !names.insert(&p.name) {
+            found.push(Mistake::new(format!("product.{}", p.name), "two products have this name; give each its own"));
+        }
+    }
+    match (name, description, input, radiometry, geometry, output) {
+        (Some(name), Some(description), Some(input), Some(radiometry), Some(geometry), Some(output)) if found.is_empty() => {
+            Ok(Pipeline { name, description, input, radiometry, geometry, product: products, output })
+        }
+        _ => {
+            found.sort_by(|a, b| a.path.cmp(&b.path));
+            found.dedup();
+            Err(found)
+        }
+    }
+}
+
+/// Why a text cannot be a folder or file name of the output, if it cannot.
+pub(crate) fn bad_name(name: &str) -> Option<String> {
+    let fine = !name.is_empty()
+        && name.len() <= 64
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_')
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (!fine).then(|| format!("`{name}` cannot be part of a path everywhere; use a to z, 0 to 9, `-` and `_`, at most 64, a letter or digit first"))
+}
+
+/// `product.ndvi` where it has a name, else `product[3]`.
+fn product_path(item: &toml::Value, i: usize) -> String {
+    match item.get("name").and_then(|n| n.as_str()) {
+        Some(name) => format!("product.{name}"),
+        None => format!("product[{i}]"),
+    }
+}
+
+fn section<T: DeserializeOwned>(table: &toml::Table, key: &str, default: Option<T>, found: &mut Vec<Mistake>) -> Option<T> {
+    match table.get(key) {
+        Some(v) => value(v.clone(), key, found),
+        None if default.is_some() => default,
+        None => {
+            found.push(Mistake::new(key, "missing; it has no default"));
+            None
+        }
+    }
+}
+
+fn value<T: DeserializeOwned>(value: toml::Value, path: &str, found: &mut Vec<Mistake>) -> Option<T> {
+    match serde_path_to_error::deserialize(value) {
+        Ok(v) => Some(v),
+        Err(e) => {
+            let inner = e.path().to_string();
+            let text = e.into_inner().to_string();
+            // Unknown keys were found before, all of them and with the nearest known one.
+            if !text.starts_with("unknown field") {
+                let path = if inner == "." { path.to_owned() } else { format!("{path}.{inner}") };
+                found.push(Mistake::new(path, text.trim_end().replace('\n', " ")));
+            }
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+schema = 1
+name = "agriculture"
+
+[radiometry]
+level = "toa"
+
+[geometry]
+mode = "ortho"
+crs = "utm"
+resolution = 3.0
+height = { dem = "Cargo.toml", datum = "ellipsoid" }
+
+[[product]]
+name = "reflectance"
+kind = "bands"
+bands = ["B", "G", "R", "N"]
+
+[[product]]
+name = "ndvi"
+kind = "index"
+index = "NDVI"
+
+[[product]]
+name = "qa"
+kind = "qa"
+"#;
+
+    fn parsed(text: &str) -> Result<Pipeline, ConfigError> {
+        parse(text, Path::new("p.toml"), Path::new(env!("CARGO_MANIFEST_DIR")), &[])
+    }
+
+    fn mistakes(text: &str) -> Vec<String> {
+        match parsed(text) {
+            Err(ConfigError::Mistakes { mistakes, .. }) => mistakes.iter().map(ToString::to_string).collect(),
+            other => vec![format!("no mistakes: {other:?}")],
+        }
+    }
+
+    #[test]
+    fn a_good_file_is_read_and_its_paths_start_at_the_file() {
+        let p = parsed(GOOD).unwrap();
+        assert_eq!(p.product.len(), 3);
+        let height = p.geometry.height.unwrap();
+        assert!(height.dem.unwrap().ends_with("Cargo.toml"));
+    }
+
+    #[test]
+    fn every_mistake_is_said_at_once_with_the_nearest_key() {
+        let text = GOOD
+            .replace("schema = 1", "schema = 7")
+            .replace("level = \"toa\"", "levle = \"toa\"")
+            .replace("resolution = 3.0", "resolution = 2.88")
+            .replace("index = \"NDVI\"", "index = \"NDVY\"")
+            .replace(", datum = \"ellipsoid\"", "");
+        let m = mistakes(&text).join("\n");
+        for part in ["schema: ", "radiometry.levle: unknown key; did you mean `level`?", "geometry.resolution", "NDVY", "datum"] {
+            assert!(m.contains(part), "{part} not in:\n{m}");
+        }
+    }
+
+    #[test]
+    fn heights_need_their_datum() {
+        let m = mistakes(&GOOD.replace(", datum = \"ellipsoid\"", "")).join("\n");
+        assert!(m.contains("geometry.height") && m.contains("datum"), "{m}");
+    }
+
+    #[test]
+    fn overrides_reach_products_by_name_and_are_checked_too() {
+        let sets = |s: &[&str]| s.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        let at = |s: &[&str]| parse(GOOD, Path::new("p.toml"), Path::new(env!("CARGO_MANIFEST_DIR")), &sets(s));
+        let p = at(&["product.ndvi.resolution=6", "geometry.height.dem=Cargo.lock", "output.url=s3://b/p"]).unwrap();
+        assert_eq!(p.product[1].resolution, Some(6.0));
+        assert_eq!(p.geometry.height.unwrap().dem.unwrap(), Path::new("Cargo.lock"));
+        assert!(at(&["product.nope.resolution=6"]).unwrap_err().to_string().contains("nope"));
+        assert!(at(&["nonsense"]).is_err());
+        assert!(at(&["radiometry.levels=toa"]).unwrap_err().to_string().contains("level"));
+    }
+
+    #[test]
+    fn projected_modes_and_sensor_mode_ask_for_what_they_need() {
+        let native = GOOD.replace("mode = \"ortho\"", "mode = \"native\"");
+        let m = mistakes(&native).join("\n");
+        assert!(m.contains("geometry.resolution") && m.contains("geometry.height") && m.contains("geometry.crs"), "{m}");
+        let none = GOOD.replace("resolution = 3.0\n", "");
+        assert!(mistakes(&none).join("\n").contains("geometry.resolution"));
+    }
+
+    #[test]
+    fn the_schema_documents_every_key() {
+        let schema = schema();
+        let text = schema.to_string();
+        for key in ["schema", "resolution", "datum", "esun", "compression"] {
+            assert!(text.contains(&format!("\"{key}\"")), "{key}");
+        }
+        fn undocumented(path: &str, v: &serde_json::Value, found: &mut Vec<String>) {
+            if let Some(props) = v.get("properties").and_then(|p| p.as_object()) {
+                for (k, p) in props {
+                    if p.get("description").is_none() {
+                        found.push(format!("{path}.{k}"));
+                    }
+                }
+            }
+            match v {
+                serde_json::Value::Object(o) => o.iter().for_each(|(k, v)| undocumented(&format!("{path}/{k}"), v, found)),
+                serde_json::Value::Array(a) => a.iter().for_each(|v| undocumented(path, v, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        undocumented("", &schema, &mut found);
+        assert!(found.is_empty(), "{found:?}");
+    }
+}

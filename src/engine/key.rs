@@ -1,0 +1,65 @@
+//! The key of a configuration: what can change the pixels, and nothing else.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::config::Pipeline;
+use crate::store::hex;
+
+/// Version of each stage's arithmetic. Raised when a change of code changes pixels, so that old products are made again.
+const EPOCHS: [(&str, u32); 5] = [("calibrate", 1), ("geometry", 1), ("product", 1), ("pyramid", 1), ("cog", 1)];
+
+/// Digest of a pipeline and the identities of its inputs. Threads, memory, paths and versions do not enter.
+pub fn key(pipeline: &Pipeline, scene: &str, dem: Option<&str>, geoid: Option<&str>) -> String {
+    let mut pipeline = serde_json::to_value(pipeline).unwrap_or(Value::Null);
+    if let Some(height) = pipeline.pointer_mut("/geometry/height").and_then(Value::as_object_mut) {
+        // Where the files stand says nothing about what is in them; their digests do.
+        height.remove("dem");
+        height.remove("geoid");
+    }
+    for (section, field) in [("/output", "url"), ("", "description"), ("/input", "identity")] {
+        if let Some(object) = pipeline.pointer_mut(section).and_then(Value::as_object_mut) {
+            object.remove(field);
+        }
+    }
+    let all = json!({
+        "format": 1,
+        "epochs": EPOCHS.iter().map(|(stage, n)| json!([stage, n])).collect::<Vec<_>>(),
+        "pipeline": pipeline,
+        "scene": scene,
+        "dem": dem,
+        "geoid": geoid,
+    });
+    hex(&Sha256::digest(all.to_string().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config;
+
+    fn pipeline(sets: &[&str]) -> Pipeline {
+        let text = "schema = 1\nname = \"p\"\n[geometry]\nmode = \"ortho\"\nresolution = 3.0\n\
+                    height = { dem = \"Cargo.toml\", datum = \"ellipsoid\" }\n\
+                    [[product]]\nname = \"ndvi\"\nkind = \"index\"\nindex = \"NDVI\"\n";
+        let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+        config::parse(text, Path::new("p.toml"), Path::new(env!("CARGO_MANIFEST_DIR")), &sets).unwrap()
+    }
+
+    #[test]
+    fn only_what_changes_pixels_changes_the_key() {
+        let of = |sets: &[&str]| key(&pipeline(sets), "s", Some("d"), None);
+        let base = of(&[]);
+        assert_eq!(base.len(), 64);
+        for same in ["output.url=elsewhere", "description=\"x\"", "geometry.height.dem=Cargo.lock", "input.identity=full"] {
+            assert_eq!(of(&[same]), base, "{same}");
+        }
+        for other in ["geometry.resolution=6", "output.level=9", "radiometry.sun_zenith=30", "product.ndvi.type=float32"] {
+            assert_ne!(of(&[other]), base, "{other}");
+        }
+        assert_ne!(key(&pipeline(&[]), "t", Some("d"), None), base);
+        assert_ne!(key(&pipeline(&[]), "s", Some("e"), None), base);
+    }
+}

@@ -1,0 +1,167 @@
+//! From a plan's placements to source positions, unit by unit. Transforms belong to a thread: PROJ's objects are not
+//! shareable, and making one costs more than using it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use fieldglow_kernels::height::{self, Surface};
+
+use super::plan::{Geoid, Input, Placement, ScenePlan, Terrain};
+use crate::error::Result;
+use crate::geometry::ortho::{Ground, Ortho, RowScratch, UnitHeights};
+use crate::geometry::projected::{Projected, ToPixels};
+use crate::geometry::{GeometryError, OrthoUnit, ProjectedUnit};
+use crate::grid::cell::Lattice;
+use crate::grid::{Crs, CrsError, PointTransform, Window};
+
+thread_local! {
+    static TRANSFORMS: RefCell<HashMap<(Crs, Crs), Rc<PointTransform>>> = RefCell::default();
+}
+
+/// The thread's transform between two systems.
+pub fn transform(from: &Crs, to: &Crs) -> Result<Rc<PointTransform>, CrsError> {
+    TRANSFORMS.with_borrow_mut(|all| {
+        if let Some(t) = all.get(&(from.clone(), to.clone())) {
+            return Ok(Rc::clone(t));
+        }
+        let made = Rc::new(PointTransform::new(from, to)?);
+        all.insert((from.clone(), to.clone()), Rc::clone(&made));
+        Ok(made)
+    })
+}
+
+/// Geometry of one input over one cell.
+#[derive(Debug)]
+pub enum Located {
+    /// Through a sensor model.
+    Ortho(Ortho),
+    /// Between two maps.
+    Map(Projected),
+    /// The window of the part that the cell is.
+    Same(Window),
+}
+
+/// Geometry of one input over one unit.
+pub enum UnitLocated<'a> {
+    /// Through a sensor model.
+    Ortho(OrthoUnit<'a>, UnitHeights),
+    /// Between two maps.
+    Map(ProjectedUnit<'a>),
+    /// Pixel on pixel.
+    Same,
+}
+
+/// Undulation of the geoid at longitude and latitude, metres; NaN outside its grid.
+pub fn undulation(geoid: &Geoid, lon: f64, lat: f64) -> f64 {
+    let last = geoid.grid.last();
+    // Geoid grids run from −180 or from 0.
+    let position = [lon, lon + 360.0, lon - 360.0]
+        .into_iter()
+        .map(|lon| geoid.grid.position(lon, lat))
+        .find(|p| (0.0..=last.0).contains(&p.0));
+    let Some((col, row)) = position else { return f64::NAN };
+    let w = geoid.window.window;
+    let surface = Surface { heights: &geoid.window.heights, rows: w.rows, cols: w.cols };
+    let mut out = [f64::NAN];
+    height::sample(surface, &[col - w.col as f64], &[row - w.row as f64], &mut out);
+    out[0]
+}
+
+/// Calls `f` with the way from the grid to the ground, on this thread's transforms.
+fn with_ground<T>(plan: &ScenePlan, pixel_m: f64, f: impl FnOnce(&Ground<'_>) -> Result<T, GeometryError>) -> Result<T> {
+    let geographic = transform(&plan.crs, &Crs::wgs84())?;
+    let (dem, geoid) = match &plan.terrain {
+        Terrain::Dem { heights, geoid, .. } => (Some((transform(&plan.crs, heights.crs())?, heights)), geoid.as_ref()),
+        _ => (None, None),
+    };
+    let position = dem.as_ref().map(|(_, heights)| move |x: f64, y: f64| heights.position(x, y));
+    let undulation = geoid.map(|g| move |lon: f64, lat: f64| undulation(g, lon, lat));
+    let ground = Ground {
+        to_geographic: &geographic,
+        dem: dem
+            .as_ref()
+            .zip(position.as_ref())
+            .map(|((t, _), p)| (&**t, p as &(dyn Fn(f64, f64) -> (f64, f64) + Sync))),
+        undulation: undulation.as_ref().map(|u| u as &(dyn Fn(f64, f64) -> f64 + Sync)),
+        pixel_m,
+    };
+    Ok(f(&ground)?)
+}
+
+impl Located {
+    /// Geometry of an input over the lattice of a cell. `native` is the window of the part where the placement is
+    /// [`Placement::Same`].
+    pub fn new(plan: &ScenePlan, input: &Input, pixel_m: f64, lattice: &Lattice, native: Option<Window>) -> Result<Self> {
+        let part = &plan.scene.parts[input.part];
+        let image = (part.rows, part.cols);
+        match &input.placement {
+            Placement::Sensor(sensor) => {
+                with_ground(plan, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, g)).map(Self::Ortho)
+            }
+            Placement::Map { crs, transform: affine } => {
+                let t = transform(&plan.crs, crs)?;
+                Ok(Self::Map(Projected::new(image, *lattice, &ToPixels { transform: &t, source: *affine })?))
+            }
+            Placement::Same => {
+                let whole = Window::new(0, 0, part.rows, part.cols);
+                Ok(Self::Same(native.unwrap_or(whole)))
+            }
+        }
+    }
+
+    /// Geometry of a unit, and the source pixels it needs (`None` when there are none). Reads the heights under it.
+    pub fn unit(&self, plan: &ScenePlan, input: &Input, pixel_m: f64, window: Window) -> Result<(UnitLocated<'_>, Option<Window>)> {
+        match (self, &input.placement) {
+            (Self::Ortho(ortho), _) => {
+                let unit = with_ground(plan, pixel_m, |g| ortho.unit(window, g))?;
+                let heights = unit_heights(&plan.terrain, &unit)?;
+                let range = match &heights {
+                    UnitHeights::Constant(h) => Some((*h, *h)),
+                    UnitHeights::Dem { range, .. } => *range,
+                };
+                let source = range.and_then(|r| unit.source_window(r));
+                Ok((UnitLocated::Ortho(unit, heights), source))
+            }
+            (Self::Map(projected), Placement::Map { crs, transform: affine }) => {
+                let t = transform(&plan.crs, crs)?;
+                let unit = projected.unit(window, &ToPixels { transform: &t, source: *affine })?;
+                let source = unit.source_window();
+                Ok((UnitLocated::Map(unit), source))
+            }
+            (Self::Same(place), _) => {
+                let source = Window::new(place.row + window.row, place.col + window.col, window.rows, window.cols);
+                Ok((UnitLocated::Same, Some(source.intersect(*place)).filter(|w| !w.is_empty())))
+            }
+            (Self::Map(_), _) => Err(crate::error::Error::bug("a map geometry for a part that is on no map")),
+        }
+    }
+}
+
+fn unit_heights(terrain: &Terrain, unit: &OrthoUnit<'_>) -> Result<UnitHeights> {
+    match terrain {
+        Terrain::Constant(h) => Ok(UnitHeights::Constant(*h)),
+        Terrain::None => Err(crate::error::Error::bug("a sensor model without terrain")),
+        Terrain::Dem { heights, .. } => {
+            let (min, max) = unit.dem_bounds();
+            let read = heights.read(heights.window_for(min, max))?;
+            let range = read.range();
+            Ok(UnitHeights::Dem { window: read.window, heights: read.heights, range })
+        }
+    }
+}
+
+impl UnitLocated<'_> {
+    /// Writes the positions of a row of the unit within the source window that was read.
+    pub fn locate(&self, row: usize, source: Window, scratch: &mut RowScratch, col: &mut [f64], rows: &mut [f64]) -> Result<()> {
+        match self {
+            Self::Ortho(unit, heights) => unit.locate(row, heights, source, scratch, col, rows)?,
+            Self::Map(unit) => unit.locate(row, source, col, rows)?,
+            Self::Same => {
+                col.iter_mut().enumerate().for_each(|(i, c)| *c = i as f64);
+                rows.fill(row as f64);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! One pass over a scene: plan, admit, execute, publish.
+//!
+//! Invariants:
+//!
+//! - The **dispatcher** (the calling thread) admits units row by row and alone waits for memory. **Workers** never wait for
+//!   another task, the network, or a lock held across I/O. One **sequencer** thread owns all files that are being written.
+//! - An item that stands in storage points to files that stand there whole: it is written after all of them, and nothing
+//!   is decided by listing.
+//! - Bytes do not depend on threads, budget or order.
+
+pub mod budget;
+mod cell;
+mod dispatch;
+mod key;
+mod locate;
+pub mod plan;
+mod publish;
+pub mod report;
+mod resolve;
+mod sequencer;
+mod unit;
+
+pub use dispatch::{Options, cache_bytes, run};
+pub use plan::ScenePlan;
+pub use report::{Progress, RunReport, SceneOutcome, Silent};
+pub use publish::collect;
+pub use resolve::resolve;
+
+use crate::error::{Class, Classify};
+use crate::scene::Role;
+use crate::units::Bytes;
+
+/// A pipeline and a scene do not fit together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// A product needs a band the scene does not have.
+    #[error("product `{product}` needs band {role}, which the scene does not have (it has {has}); leave the product out, or set `required = false` in its section")]
+    MissingRole {
+        /// The product.
+        product: String,
+        /// The band.
+        role: Role,
+        /// What the scene has.
+        has: String,
+    },
+    /// No product is left.
+    #[error("none of the products can be made from this scene (it has {has})")]
+    NothingToMake {
+        /// What the scene has.
+        has: String,
+    },
+    /// The geometry mode does not fit the part.
+    #[error("part {part} cannot be placed: {reason}; {remedy}")]
+    Placement {
+        /// The part.
+        part: String,
+        /// Why.
+        reason: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Pixel sizes of the products do not fit one grid.
+    #[error("product `{product}`: {resolution} m does not divide the cells of {edge} m that the finest product ({finest} m) asks for; the nearest pixel sizes that do are {finer} m and {coarser} m")]
+    Resolution {
+        /// The product.
+        product: String,
+        /// Its pixel size, metres.
+        resolution: f64,
+        /// Edge of the cells, metres.
+        edge: f64,
+        /// Finest pixel size, metres.
+        finest: f64,
+        /// Next smaller size that fits.
+        finer: f64,
+        /// Next larger size that fits.
+        coarser: f64,
+    },
+    /// Both numbers of bytes are known before any work.
+    #[error("the memory budget of {} is too small: cells of this pipeline need {}; set --memory to that or more, or ask for fewer or coarser products", Bytes(*budget), Bytes(*needed))]
+    Budget {
+        /// What there is.
+        budget: u64,
+        /// The smallest that would do.
+        needed: u64,
+    },
+    /// A cell that was asked for is not one of the scene's.
+    #[error("--cells: `{cell}` is not a cell of this scene; `fieldglow plan` lists them")]
+    NoSuchCell {
+        /// The name.
+        cell: String,
+    },
+    /// An Item in storage is no JSON.
+    #[error("`{name}` is no JSON; make the scene again with --force")]
+    NoItem {
+        /// The object.
+        name: String,
+        /// Where it goes wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// There are no Items.
+    #[error("there are no Items below `{folder}`; give the output of a run and, where it holds several pipelines, the folder of one")]
+    NothingToCollect {
+        /// The folder.
+        folder: String,
+    },
+    /// A task panicked.
+    #[error("internal fault: a task failed: {what}; please report it with the command and the scene")]
+    Panic {
+        /// What it said.
+        what: String,
+    },
+    /// A thread could not be started.
+    #[error("starting {what}")]
+    Threads {
+        /// Which.
+        what: &'static str,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Classify for EngineError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Budget { .. } | Self::Resolution { .. } | Self::NoSuchCell { .. } => Class::Config,
+            Self::Panic { .. } | Self::Threads { .. } => Class::Bug,
+            _ => Class::Input,
+        }
+    }
+}

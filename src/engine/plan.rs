@@ -1,0 +1,261 @@
+//! What will be done with a scene, before anything is.
+
+use std::sync::Arc;
+
+use crate::calibrate::{Illumination, Provenance};
+use crate::cog;
+use crate::config::Pipeline;
+use crate::grid::cell::{Lattice, SquareCell, SquareGrid};
+use crate::grid::{Crs, GeoTransform, Window};
+use crate::product::Product;
+use crate::pyramid::UNIT_SIDE;
+use crate::raster::Block;
+use crate::read::{HeightWindow, Heights, Raster};
+use crate::scene::{Role, Scene, Warning};
+
+/// A scene resolved against a pipeline.
+pub struct ScenePlan {
+    /// The scene.
+    pub scene: Scene,
+    /// Its name in storage.
+    pub acquisition: String,
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// Digest of everything that can change the pixels, 64 hexadecimal digits.
+    pub key: String,
+    /// Digest of the input.
+    pub identity: String,
+    /// Reference system of the products.
+    pub crs: Crs,
+    /// GeoTIFF keys of that system.
+    pub geo_keys: cog::GeoKeys,
+    /// The sun it is calibrated with.
+    pub illumination: Option<Illumination>,
+    /// One entry per pixel size.
+    pub layers: Vec<Layer>,
+    /// Cells the scene may touch, northern row first.
+    pub cells: Vec<Cell>,
+    /// Terrain.
+    pub terrain: Terrain,
+    /// What was left out or is odd.
+    pub warnings: Vec<Warning>,
+    /// Outline of the scene, longitude and latitude, degrees.
+    pub outline: Vec<(f64, f64)>,
+}
+
+/// Products of one pixel size: they share pixels, so they share all work up to the values.
+pub struct Layer {
+    /// Pixel size, metres where the grid is metric.
+    pub pixel_m: f64,
+    /// Bands computed, plane by plane.
+    pub roles: Vec<Role>,
+    /// Where the planes come from.
+    pub inputs: Vec<Input>,
+    /// What is made of them.
+    pub products: Vec<Product>,
+}
+
+/// Some bands of one part.
+pub struct Input {
+    /// Position of the part in the scene.
+    pub part: usize,
+    /// First plane of the layer that it fills; the others follow.
+    pub first_plane: usize,
+    /// Its bands in the order of planes.
+    pub bands: Vec<InputBand>,
+    /// DN that marks "no measurement".
+    pub fill: Option<f32>,
+    /// DN from which on a sample is saturated.
+    pub saturation: Option<f32>,
+    /// Where the part's pixels are.
+    pub placement: Placement,
+}
+
+/// One band to read.
+pub struct InputBand {
+    /// The file.
+    pub raster: Arc<Raster>,
+    /// Position in the file, from 0.
+    pub index: usize,
+    /// Value per DN.
+    pub gain: f64,
+    /// Value of DN 0.
+    pub bias: f64,
+    /// Where these numbers come from.
+    pub provenance: Provenance,
+}
+
+/// Where a part's pixels are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Placement {
+    /// Through its sensor model.
+    Sensor(Box<crate::geometry::Sensor>),
+    /// On a map, another lattice than the product's.
+    Map {
+        /// Its system.
+        crs: Crs,
+        /// Its pixels.
+        transform: GeoTransform,
+    },
+    /// Pixel on pixel with the product; the part's first pixel is the lattice's first of the whole scene.
+    Same,
+}
+
+/// Terrain heights.
+pub enum Terrain {
+    /// Not needed.
+    None,
+    /// One height above the ellipsoid for the whole scene, metres.
+    Constant(f64),
+    /// A DEM.
+    Dem {
+        /// Heights.
+        heights: Arc<Heights>,
+        /// Lowest and highest under the scene, above the DEM's datum, metres.
+        range: (f64, f64),
+        /// Geoid undulations under the scene and the raster they are from; `None` for ellipsoidal heights.
+        geoid: Option<Geoid>,
+    },
+}
+
+/// Geoid undulations around a scene.
+pub struct Geoid {
+    /// The raster.
+    pub grid: Arc<Heights>,
+    /// The part of it that was read.
+    pub window: HeightWindow,
+}
+
+/// One cell of the plan.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// Its name.
+    pub name: String,
+    /// Its place.
+    pub place: CellPlace,
+    /// Its pixels, one lattice per layer.
+    pub lattices: Vec<Lattice>,
+}
+
+/// Where a cell is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CellPlace {
+    /// A square of a grid.
+    Square(SquareGrid, SquareCell),
+    /// For each layer, a window of its part.
+    Native(Vec<Window>),
+}
+
+impl Cell {
+    /// The units of a layer, row by row.
+    pub fn units(&self, layer: usize) -> Vec<Window> {
+        let Some(lattice) = self.lattices.get(layer) else { return Vec::new() };
+        let starts = |n: usize| (0..n).step_by(UNIT_SIDE);
+        starts(lattice.rows)
+            .flat_map(|r| starts(lattice.cols).map(move |c| (r, c)))
+            .map(|(r, c)| Window::new(r as i64, c as i64, UNIT_SIDE.min(lattice.rows - r), UNIT_SIDE.min(lattice.cols - c)))
+            .collect()
+    }
+}
+
+/// Pixels a source window can have more than the unit it serves, at most: turned by 45° and as fine as the product.
+/// Checked against the real window when it is known; a window that is larger is read and only the estimate was low.
+const TURN: f64 = 2.0;
+
+impl Layer {
+    /// Bytes of all products of one pixel.
+    pub fn stored_bytes_per_pixel(&self) -> u64 {
+        self.products.iter().map(|p| (p.bands() * p.encoding.sample_bytes()) as u64).sum()
+    }
+
+    /// Bytes a unit of `pixels` uses while it is computed, whose sources have `source_pixels` each.
+    pub fn unit_bytes(&self, pixels: usize, source_pixels: &[usize]) -> (u64, u64) {
+        let sources: u64 = self.inputs.iter().zip(source_pixels).map(|(i, n)| Block::bytes(*n, i.bands.len())).sum();
+        let strip = Block::bytes(crate::geometry::STRIP_ROWS * UNIT_SIDE, self.roles.len());
+        let stored = self.stored_bytes_per_pixel() * pixels as u64;
+        // Raw tiles of the unit, their halved copies (a third), and one assembled tile per product.
+        let raw = stored + stored / 3 + self.stored_bytes_per_pixel() * (512 * 512);
+        // Compressed tiles, at worst as large as the raw ones.
+        let output = stored + stored / 3;
+        (sources + strip + raw, output)
+    }
+
+    /// Pixels the source windows of a unit may have, from the ratio of pixel sizes.
+    pub fn source_pixels(&self, scene: &Scene, pixels: usize) -> Vec<usize> {
+        self.inputs
+            .iter()
+            .map(|i| {
+                let part = &scene.parts[i.part];
+                let ratio = match &i.placement {
+                    Placement::Same => 1.0,
+                    Placement::Map { transform, .. } => TURN * self.pixel_m.powi(2) / transform.determinant().abs().max(1e-30),
+                    Placement::Sensor(_) => {
+                        let (a, b) = part.gsd_m.unwrap_or((self.pixel_m, self.pixel_m));
+                        TURN * self.pixel_m.powi(2) / (a * b).max(1e-30)
+                    }
+                };
+                ((pixels as f64 * ratio) as usize).min(part.rows * part.cols).max(1)
+            })
+            .collect()
+    }
+}
+
+impl ScenePlan {
+    /// Bytes that a cell keeps while it is open: compressed overviews, the tiles of a row of units that wait for their
+    /// turn, and a part per file.
+    pub fn open_cell_bytes(&self, cell: &Cell) -> u64 {
+        self.layers
+            .iter()
+            .zip(&cell.lattices)
+            .map(|(layer, lattice)| {
+                let stored = layer.stored_bytes_per_pixel();
+                let all = stored * (lattice.rows * lattice.cols) as u64;
+                let row = stored * (UNIT_SIDE.min(lattice.rows) * lattice.cols) as u64;
+                let parts = layer.products.len() as u64 * (cog::writer::DEFAULT_PART_SIZE as u64).min(all);
+                all / 3 + row + row / 4 + parts
+            })
+            .sum()
+    }
+
+    /// Bytes of the largest unit of a cell: while it is computed, and of its results.
+    pub fn unit_bytes(&self, cell: &Cell, layer: usize, unit: Window) -> (u64, u64) {
+        let _ = cell;
+        let layer = &self.layers[layer];
+        layer.unit_bytes(unit.pixels(), &layer.source_pixels(&self.scene, unit.pixels()))
+    }
+
+    /// The smallest budget the scene can be made with.
+    pub fn smallest_budget(&self) -> u64 {
+        let of_cell = |cell: &Cell| {
+            let units = (0..self.layers.len()).flat_map(|l| cell.units(l).into_iter().map(move |u| (l, u)));
+            let largest = units.map(|(l, u)| self.unit_bytes(cell, l, u)).map(|(a, b)| a + b).max().unwrap_or(0);
+            self.open_cell_bytes(cell) + largest
+        };
+        self.cells.iter().map(of_cell).max().unwrap_or(0)
+    }
+
+    /// Output pixels of a cell, all layers.
+    pub fn cell_pixels(&self, cell: &Cell) -> u64 {
+        cell.lattices.iter().map(|l| (l.rows * l.cols) as u64).sum()
+    }
+
+    /// Name of an object of this acquisition in a cell.
+    pub fn object(&self, cell: &str, file: &str) -> String {
+        format!("{}/{cell}/{}/{file}", self.pipeline.name, self.acquisition)
+    }
+
+    /// Name of an object of this acquisition's scene folder.
+    pub fn scene_object(&self, file: &str) -> String {
+        format!("{}/scenes/{}/{file}", self.pipeline.name, self.acquisition)
+    }
+
+    /// The folder of this configuration: the first digits of the key.
+    pub fn key8(&self) -> &str {
+        &self.key[..8]
+    }
+
+    /// What a file of a product is to be.
+    pub fn spec(&self, layer: &Layer, product: &Product, lattice: &Lattice) -> cog::Spec {
+        super::publish::spec(self, layer, product, lattice)
+    }
+}

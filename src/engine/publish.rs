@@ -1,0 +1,497 @@
+//! From a finished cell to its documents: what the catalog is told, and what stands in a file's own metadata.
+
+use std::collections::BTreeMap;
+
+use geo::{LineString, MultiPolygon, Polygon};
+use serde_json::{Map, Value, json};
+
+use super::cell::OpenCell;
+use super::plan::{Input, Layer, ScenePlan, Terrain};
+use crate::calibrate::Level;
+use crate::catalog::{
+    self, Angles, AssetRecord, BandRecord, BitField, ClassRecord, CollectionRecord, Expression, ItemRecord, Link, Parent,
+    Processing, Projection, Provider, RasterRecord, Statistics, media_type,
+};
+use crate::cog::{BandSpec, BandStatistics, BigTiff, Color, Compression, Predictor, SampleType, Spec};
+use crate::config::{Codec, Mode, Pipeline};
+use crate::error::{Error, Result};
+use crate::grid::cell::Lattice;
+use crate::grid::{Crs, PointTransform};
+use crate::product::{Encoding, Product, Program, qa};
+use crate::scene::Role;
+use crate::store::{Store, Stored};
+use crate::units::SunElevation;
+
+/// Edge of a COG tile, pixels.
+const TILE: usize = 512;
+
+/// A file of a cell that stands in storage.
+pub struct FileRecord {
+    /// Its layer.
+    pub layer: usize,
+    /// Its product in the layer.
+    pub product: usize,
+    /// Statistics, band by band.
+    pub stats: Vec<Option<BandStatistics>>,
+    /// Size and digest.
+    pub stored: Stored,
+    /// Bytes before the first tile.
+    pub header_size: u64,
+    /// Outline of its valid pixels, longitude and latitude.
+    pub outline: Vec<(f64, f64)>,
+}
+
+/// Layer and product of a file of a cell.
+pub fn product_of(plan: &ScenePlan, file: usize) -> (&Layer, usize) {
+    let mut left = file;
+    for layer in &plan.layers {
+        if left < layer.products.len() {
+            return (layer, left);
+        }
+        left -= layer.products.len();
+    }
+    // Files are numbered from the layers themselves.
+    (&plan.layers[0], 0)
+}
+
+/// What a file of a product is to be.
+pub fn spec(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice) -> Spec {
+    let output = &plan.pipeline.output;
+    let level = output.effort();
+    let mut metadata = vec![
+        ("FIELDGLOW_SCENE".to_owned(), plan.scene.id.clone()),
+        ("FIELDGLOW_DATETIME".to_owned(), plan.scene.time.center.to_string()),
+        ("FIELDGLOW_PRODUCT".to_owned(), product.name.clone()),
+        ("FIELDGLOW_KEY".to_owned(), plan.key.clone()),
+    ];
+    for role in product.roles() {
+        if let Some(band) = calibration(layer, role) {
+            metadata.push((format!("FIELDGLOW_CALIBRATION_{role}"), band.to_string()));
+        }
+    }
+    Spec {
+        rows: lattice.rows,
+        cols: lattice.cols,
+        tile: TILE,
+        sample: sample_type(product.encoding),
+        bands: bands(plan, product),
+        nodata: Some(product.encoding.nodata()),
+        compression: match output.compression {
+            Codec::Zstd => Compression::Zstd { level },
+            Codec::Deflate => Compression::Deflate { level },
+        },
+        predictor: match product.encoding {
+            Encoding::ScaledI16 => Predictor::Horizontal,
+            Encoding::F32 => Predictor::Float,
+            Encoding::Bits => Predictor::None,
+        },
+        bigtiff: BigTiff::Auto,
+        transform: lattice.transform,
+        geo_keys: plan.geo_keys.clone(),
+        metadata,
+    }
+}
+
+fn sample_type(encoding: Encoding) -> SampleType {
+    match encoding {
+        Encoding::ScaledI16 => SampleType::I16,
+        Encoding::F32 => SampleType::F32,
+        Encoding::Bits => SampleType::U16,
+    }
+}
+
+fn bands(plan: &ScenePlan, product: &Product) -> Vec<BandSpec> {
+    let scale = product.encoding.scale();
+    let band = |description: &str, unit: Option<&str>, color| BandSpec {
+        description: description.to_owned(),
+        unit: unit.map(str::to_owned),
+        scale,
+        offset: 0.0,
+        color,
+    };
+    match &product.program {
+        Program::Bands(roles) => roles.iter().map(|r| band(r.code(), unit(plan.pipeline.radiometry.level), color(*r))).collect(),
+        Program::Index(row) => vec![band(row.key, Some("1"), Color::Gray)],
+        Program::Qa => vec![band("qa", None, Color::Gray)],
+    }
+}
+
+fn unit(level: Level) -> Option<&'static str> {
+    match level {
+        Level::Dn => None,
+        Level::Radiance => Some("W.m-2.sr-1.um-1"),
+        Level::Toa => Some("1"),
+    }
+}
+
+fn color(role: Role) -> Color {
+    match role {
+        Role::Pan => Color::Gray,
+        Role::B => Color::Blue,
+        Role::G => Color::Green,
+        Role::R => Color::Red,
+        Role::N => Color::Nir,
+        _ => Color::Undefined,
+    }
+}
+
+fn input_band(layer: &Layer, role: Role) -> Option<(&Input, usize)> {
+    let plane = layer.roles.iter().position(|r| *r == role)?;
+    layer
+        .inputs
+        .iter()
+        .find(|i| (i.first_plane..i.first_plane + i.bands.len()).contains(&plane))
+        .map(|i| (i, plane - i.first_plane))
+}
+
+/// Where the values of a band come from.
+fn calibration(layer: &Layer, role: Role) -> Option<Value> {
+    let (input, k) = input_band(layer, role)?;
+    let band = &input.bands[k];
+    let mut value = serde_json::to_value(&band.provenance).ok()?;
+    let object = value.as_object_mut()?;
+    object.insert("gain".into(), json!(band.gain));
+    object.insert("bias".into(), json!(band.bias));
+    object.insert("saturation_dn".into(), json!(input.saturation));
+    Some(value)
+}
+
+/// Map coordinates as longitude and latitude.
+pub fn geographic(crs: &Crs, points: &[(f64, f64)]) -> Result<Vec<(f64, f64)>> {
+    let transform = PointTransform::new(crs, &Crs::wgs84())?;
+    let (mut x, mut y): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
+    transform.apply(&mut x, &mut y)?;
+    Ok(x.into_iter().zip(y).collect())
+}
+
+/// Convex hull of points.
+pub fn hull_of(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    super::unit::hull(points.to_vec()).into_iter().map(|c| (c.x, c.y)).collect()
+}
+
+fn polygon(outline: &[(f64, f64)]) -> MultiPolygon<f64> {
+    let ring: LineString<f64> = outline.to_vec().into();
+    Polygon::new(ring, Vec::new()).into()
+}
+
+/// The Item of a cell, checked against the published schemas.
+pub fn cell_item(cell: &OpenCell, files: &[FileRecord], outline: &[(f64, f64)]) -> Result<Vec<u8>> {
+    let plan = &cell.plan;
+    let name = &cell.cell().name;
+    let assets = files
+        .iter()
+        .map(|f| {
+            let layer = &plan.layers[f.layer];
+            asset(plan, layer, &layer.products[f.product], &cell.cell().lattices[f.layer], f)
+        })
+        .collect();
+    let scene_item = format!("../../scenes/{}/item.json", plan.acquisition);
+    let record = ItemRecord {
+        id: format!("{}_{name}", plan.acquisition),
+        title: Some(format!("{} in {name}", plan.acquisition)),
+        grid_code: Some(name.clone()),
+        projection: Some(Projection::of(&plan.crs)?),
+        outline: polygon(outline),
+        extras: extras(plan),
+        assets,
+        links: vec![Link {
+            rel: "derived_from".into(),
+            href: catalog::href_from_path(&scene_item),
+            media_type: Some(media_type::GEOJSON.into()),
+            title: Some("the scene".into()),
+        }],
+        ..common(plan)
+    };
+    checked(&catalog::item(&record))
+}
+
+/// The Item of a whole scene: what it is, what was made of it and where.
+pub fn scene_item(plan: &ScenePlan, cells: &[String], empty: &[String]) -> Result<Vec<u8>> {
+    let mut extras = extras(plan);
+    extras.insert("fieldglow:cells".into(), json!(cells));
+    extras.insert("fieldglow:empty_cells".into(), json!(empty));
+    extras.insert("fieldglow:warnings".into(), json!(plan.warnings));
+    let output = &plan.pipeline.output;
+    extras.insert(
+        "fieldglow:collection".into(),
+        json!({
+            "id": collection_id(&plan.pipeline),
+            "description": plan.pipeline.description,
+            "license": output.license,
+            "providers": output.providers,
+        }),
+    );
+    let links = cells
+        .iter()
+        .map(|name| Link {
+            rel: "related".into(),
+            href: catalog::href_from_path(&format!("../../{name}/{}/item.json", plan.acquisition)),
+            media_type: Some(media_type::GEOJSON.into()),
+            title: Some(name.clone()),
+        })
+        .collect();
+    let record = ItemRecord {
+        id: plan.acquisition.clone(),
+        title: Some(plan.acquisition.clone()),
+        grid_code: None,
+        projection: None,
+        outline: polygon(&plan.outline),
+        extras,
+        assets: Vec::new(),
+        links,
+        ..common(plan)
+    };
+    checked(&catalog::item(&record))
+}
+
+fn checked(document: &Value) -> Result<Vec<u8>> {
+    let problems = catalog::validate(document);
+    if problems.is_empty() {
+        return Ok(catalog::to_bytes(document));
+    }
+    let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Err(Error::bug(format!("a STAC document does not conform: {}", text.join("; "))))
+}
+
+/// What the Items of a scene have in common.
+fn common(plan: &ScenePlan) -> ItemRecord {
+    let scene = &plan.scene;
+    let light = plan.illumination.as_ref();
+    let view = scene.view;
+    let software = [("fieldglow", env!("CARGO_PKG_VERSION").to_owned()), ("gdal", gdal::version::VersionInfo::release_name())];
+    let gsd = scene.parts.iter().filter_map(|p| p.gsd_m).map(|(a, b)| a.min(b)).fold(f64::INFINITY, f64::min);
+    ItemRecord {
+        id: String::new(),
+        title: None,
+        collection: Some(Parent { id: collection_id(&plan.pipeline).to_owned(), href: "../../collection.json".into() }),
+        grid_code: None,
+        datetime: scene.time.center,
+        interval: scene.time.interval,
+        projection: None,
+        outline: MultiPolygon::new(Vec::new()),
+        platform: scene.platform.clone(),
+        instruments: scene.instrument.iter().cloned().collect(),
+        constellation: scene.constellation.clone(),
+        gsd_m: gsd.is_finite().then_some(gsd),
+        angles: Angles {
+            sun_azimuth_deg: light.and_then(|l| l.azimuth_deg),
+            sun_elevation: light.map(|l| SunElevation::from(l.zenith)),
+            azimuth_deg: view.and_then(|v| v.azimuth_deg),
+            incidence_deg: view.and_then(|v| v.zenith_deg),
+            off_nadir_deg: view.and_then(|v| v.off_nadir_deg),
+        },
+        cloud_percent: scene.cloud_percent,
+        license: Some(plan.pipeline.output.license.clone()),
+        providers: providers(&plan.pipeline),
+        processing: Processing {
+            level: Some("L1".into()),
+            lineage: Some(lineage(plan)),
+            software: software.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<BTreeMap<_, _>>(),
+        },
+        extras: Map::new(),
+        assets: Vec::new(),
+        links: Vec::new(),
+    }
+}
+
+fn collection_id(pipeline: &Pipeline) -> &str {
+    pipeline.output.collection.as_deref().unwrap_or(&pipeline.name)
+}
+
+fn providers(pipeline: &Pipeline) -> Vec<Provider> {
+    pipeline.output.providers.iter().map(provider).collect()
+}
+
+fn provider(p: &crate::config::Provider) -> Provider {
+    Provider { name: p.name.clone(), description: None, roles: p.roles.clone(), url: p.url.clone() }
+}
+
+/// The steps in words.
+fn lineage(plan: &ScenePlan) -> String {
+    let level = match plan.pipeline.radiometry.level {
+        Level::Dn => "digital numbers as delivered",
+        Level::Radiance => "at-sensor radiance (gain · DN + bias)",
+        Level::Toa => "top-of-atmosphere reflectance (π L d² / (ESUN cos θs))",
+    };
+    let place = match (plan.pipeline.geometry.mode, &plan.terrain) {
+        (Mode::Ortho, Terrain::Dem { .. }) => "orthorectified with RPC and a DEM, bilinear",
+        (Mode::Ortho, _) => "orthorectified with RPC at a constant height, bilinear",
+        (Mode::Grid, _) => "resampled to the grid, bilinear",
+        (Mode::Native, _) => "in the pixels of the delivery",
+    };
+    format!("{level}; {place}; overviews by average over valid pixels")
+}
+
+fn extras(plan: &ScenePlan) -> Map<String, Value> {
+    let mut bands = Map::new();
+    for layer in &plan.layers {
+        for role in &layer.roles {
+            if let Some(c) = calibration(layer, *role) {
+                bands.insert(role.code().to_owned(), c);
+            }
+        }
+    }
+    let name = |path: &std::path::Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let height = plan.pipeline.geometry.height.as_ref();
+    let terrain = match &plan.terrain {
+        Terrain::None => Value::Null,
+        Terrain::Constant(h) => json!({ "ellipsoidal_height_m": h }),
+        Terrain::Dem { heights, geoid, .. } => json!({
+            "dem": name(heights.path()),
+            "geoid": geoid.as_ref().map(|g| name(g.grid.path())),
+            "datum": height.map(|h| h.datum),
+        }),
+    };
+    let mut map = Map::new();
+    for (key, value) in [
+        ("fieldglow:key", json!(plan.key)),
+        ("fieldglow:pipeline", json!(plan.pipeline.name)),
+        ("fieldglow:input", json!({ "sha256": plan.identity, "level": plan.scene.level, "original_time": plan.scene.time.original, "original_offset": plan.scene.time.original_offset })),
+        ("fieldglow:radiometry", json!({ "level": plan.pipeline.radiometry.level, "bands": bands })),
+        ("fieldglow:geometry", json!({ "mode": plan.pipeline.geometry.mode, "resampling": plan.pipeline.geometry.resampling, "height": terrain })),
+    ] {
+        map.insert(key.to_owned(), value);
+    }
+    map
+}
+
+fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, file: &FileRecord) -> AssetRecord {
+    let level = plan.pipeline.radiometry.level;
+    let what = match level {
+        Level::Dn => "digital numbers",
+        Level::Radiance => "at-sensor radiance",
+        Level::Toa => "top-of-atmosphere reflectance",
+    };
+    let (title, roles, expression) = match &product.program {
+        Program::Bands(_) => (what.to_owned(), vec!["data", if level == Level::Toa { "reflectance" } else { "radiance" }], None),
+        Program::Index(row) => (
+            row.name.to_owned(),
+            vec!["data"],
+            Some(Expression { format: "awesome-spectral-indices".into(), expression: row.formula.into() }),
+        ),
+        Program::Qa => ("pixel states".to_owned(), vec!["metadata", "saturation"], None),
+    };
+    let roles = roles.into_iter().filter(|r| level != Level::Dn || *r != "radiance").map(str::to_owned).collect();
+    let specs = bands(plan, product);
+    let records = specs
+        .into_iter()
+        .enumerate()
+        .map(|(k, spec)| {
+            let source = match &product.program {
+                Program::Bands(r) => r.get(k).copied(),
+                _ => None,
+            };
+            let known = source.and_then(|r| plan.scene.find(r).map(|(_, b)| (r, b)));
+            let range = known.and_then(|(_, b)| b.range_nm);
+            let esun = source.and_then(|r| input_band(layer, r)).and_then(|(i, n)| i.bands[n].provenance.esun);
+            BandRecord {
+                name: spec.description,
+                description: known.map(|(_, b)| b.name.clone()).filter(|n| Some(n.as_str()) != source.map(Role::code)),
+                common_name: source.map(Role::common_name),
+                center_um: range.map(|r| r.center() / 1000.0),
+                fwhm_um: range.map(|r| r.width() / 1000.0),
+                solar_illumination: esun,
+                unit: spec.unit,
+                scale: spec.scale,
+                offset: spec.offset,
+                statistics: file.stats.get(k).copied().flatten().map(|s| Statistics {
+                    minimum: s.min,
+                    maximum: s.max,
+                    mean: s.mean,
+                    stddev: s.stddev,
+                    valid_percent: s.valid_percent,
+                    count: None,
+                }),
+            }
+        })
+        .collect();
+    let bitfields = if product.encoding == Encoding::Bits { qa::BITS.iter().map(bit_field).collect() } else { Vec::new() };
+    AssetRecord {
+        key: product.name.clone(),
+        href: catalog::href_from_path(&format!("./{}/{}.tif", plan.key8(), product.name)),
+        title,
+        media_type: media_type::COG.into(),
+        roles,
+        size: file.stored.size,
+        sha256_hex: file.stored.sha256.clone(),
+        header_size: Some(file.header_size),
+        expression,
+        raster: Some(RasterRecord {
+            data_type: sample_type(product.encoding).name(),
+            nodata: Some(product.encoding.nodata()),
+            bands: records,
+            rows: lattice.rows,
+            cols: lattice.cols,
+            transform: lattice.transform,
+            spatial_resolution_m: layer.pixel_m,
+            gsd_m: None,
+            footprint: (!file.outline.is_empty()).then(|| polygon(&file.outline)),
+            bitfields,
+            classes: Vec::new(),
+        }),
+        ..AssetRecord::default()
+    }
+}
+
+fn bit_field(bit: &qa::Bit) -> BitField {
+    let class = |value, name: &str, description: &str| ClassRecord {
+        value,
+        name: name.to_owned(),
+        description: description.to_owned(),
+        color: None,
+    };
+    BitField {
+        offset: u32::from(bit.offset),
+        length: 1,
+        name: bit.name.into(),
+        description: bit.description.into(),
+        classes: vec![class(0, "no", "not so"), class(1, bit.name, bit.description)],
+    }
+}
+
+/// Rebuilds the Collection of a pipeline from the Items that stand in storage; writes it only when it changed. Returns
+/// its name and how many Items it holds.
+///
+/// # Errors
+/// Storage faults, Items that are no JSON, and a folder without Items.
+pub fn collect(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
+    let mut items = Vec::new();
+    let prefix = format!("{pipeline}/");
+    for name in store.list(pipeline, "/item.json")? {
+        let Some(bytes) = store.get(&name)? else { continue };
+        let item: Value = serde_json::from_slice(&bytes).map_err(|source| super::EngineError::NoItem { name: name.clone(), source })?;
+        items.push((catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), item));
+    }
+    if items.is_empty() {
+        return Err(super::EngineError::NothingToCollect { folder: format!("{}/{pipeline}", store.url()) }.into());
+    }
+    // Every scene Item says what its pipeline says of the Collection; the latest acquisition has the last word.
+    let told = items.iter().filter_map(|(_, i)| Some((i.get("id")?.as_str()?, i.pointer("/properties/fieldglow:collection")?)));
+    let told = told.max_by_key(|(id, _)| *id).map(|(_, v)| v.clone()).unwrap_or_else(|| json!({}));
+    let text = |key: &str, default: &str| told.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).unwrap_or(default).to_owned();
+    let providers: Vec<crate::config::Provider> =
+        told.get("providers").cloned().and_then(|v| serde_json::from_value(v).ok()).unwrap_or_default();
+    let record = CollectionRecord {
+        id: text("id", pipeline),
+        title: Some(pipeline.to_owned()),
+        description: text("description", &format!("products of the pipeline {pipeline}")),
+        keywords: Vec::new(),
+        license: text("license", "other"),
+        providers: providers.iter().map(provider).collect(),
+        extras: Map::new(),
+        links: Vec::new(),
+    };
+    let name = format!("{pipeline}/collection.json");
+    let bytes = checked(&catalog::collection(&record, &items))?;
+    if store.get(&name)?.as_deref() != Some(&bytes) {
+        store.put(&name, &bytes)?;
+    }
+    Ok((name, items.len()))
+}
+
+/// An Item that stands in storage, if there is one.
+pub fn stored_item(store: &dyn Store, object: &str) -> Result<Option<Value>> {
+    let Some(bytes) = store.get(object)? else { return Ok(None) };
+    // What is no JSON is no Item: it will be replaced.
+    Ok(serde_json::from_slice(&bytes).ok())
+}

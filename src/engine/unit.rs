@@ -1,0 +1,294 @@
+//! What one task computes: from source pixels to compressed tiles, on one core, without waiting for anyone.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use fieldglow_kernels::resample::{self, Source, Taps};
+use fieldglow_kernels::stats::{FloatStats, IntegerStats};
+use fieldglow_kernels::{affine, state};
+use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
+
+use super::cell::OpenCell;
+use super::plan::Input;
+use super::report::StageSeconds;
+use crate::cog::{EncodedTile, Encoder, TileIndex};
+use crate::error::{Result, ResultExt};
+use crate::geometry::STRIP_ROWS;
+use crate::geometry::ortho::RowScratch;
+use crate::grid::Window;
+use crate::product::{Encoding, NODATA_I16, Scratch};
+use crate::pyramid::{self, Share};
+use crate::raster::{Block, RawTile, Samples};
+
+/// Statistics of one band of one unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stats {
+    /// Of integers, exact.
+    Integer(IntegerStats),
+    /// Of floats.
+    Float(FloatStats),
+}
+
+/// What a unit made.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Compressed tiles and the files they belong to.
+    pub tiles: Vec<(usize, EncodedTile)>,
+    /// Statistics by product of the layer, band by band.
+    pub stats: Vec<Vec<Stats>>,
+    /// Outline of the valid pixels, in pixels of the cell (col, row), convex.
+    pub hull: Vec<Coord<f64>>,
+    /// Pixels valid in at least one band.
+    pub valid: u64,
+    /// Values clipped to fit.
+    pub clipped: u64,
+    /// Source samples read.
+    pub samples_read: u64,
+    /// Where the time went.
+    pub seconds: StageSeconds,
+}
+
+thread_local! {
+    /// Compression contexts are large; a thread keeps those of the files it works on.
+    static ENCODERS: RefCell<BTreeMap<(u64, usize), Encoder>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// Most compression contexts a thread keeps.
+const KEPT_ENCODERS: usize = 16;
+
+/// Computes unit `window` of layer `layer` of a cell.
+pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> {
+    let mut out = Output::default();
+    let plan = &cell.plan;
+    let l = &plan.layers[layer];
+    let mut raw: Vec<RawTile> = l.products.iter().map(|p| p.raw_tile(window.rows, window.cols)).collect();
+    let sources = sources(cell, layer, window, &mut out)?;
+    if sources.iter().any(|s| s.block.is_some()) {
+        let started = Instant::now();
+        let mut scratch = StripScratch::new(window.cols);
+        let mut points = Vec::new();
+        for top in (0..window.rows).step_by(STRIP_ROWS) {
+            let rows = STRIP_ROWS.min(window.rows - top);
+            let mut block = resample_strip(l.roles.clone(), &sources, window, top, rows, &mut scratch)?;
+            for (product, raw) in l.products.iter().zip(&mut raw) {
+                out.clipped += product.evaluate(&mut block, top, raw, &mut scratch.product);
+            }
+            out.valid += outline(&block, &mut points);
+        }
+        out.hull = hull(points);
+        out.seconds.compute += started.elapsed().as_secs_f64();
+    }
+    drop(sources);
+    let started = Instant::now();
+    for (k, (product, raw)) in l.products.iter().zip(raw).enumerate() {
+        out.stats.push(statistics(&raw, product.encoding));
+        fold(cell, cell.first_file(layer) + k, window, raw, product.encoding, &mut out)?;
+    }
+    out.seconds.encode += started.elapsed().as_secs_f64();
+    Ok(out)
+}
+
+/// One input of a unit: its geometry and its calibrated pixels (`None` when the unit lies beside the image).
+struct UnitSource<'a> {
+    input: &'a Input,
+    located: super::locate::UnitLocated<'a>,
+    block: Option<Block>,
+}
+
+fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Output) -> Result<Vec<UnitSource<'a>>> {
+    let plan = &cell.plan;
+    let l = &plan.layers[layer];
+    l.inputs
+        .iter()
+        .zip(cell.located(layer))
+        .map(|(input, located)| {
+            let started = Instant::now();
+            let part = &plan.scene.parts[input.part];
+            let (located, source) = located.unit(plan, input, l.pixel_m, window).within(|c| c.stage = Some("geometry"))?;
+            out.seconds.locate += started.elapsed().as_secs_f64();
+            let started = Instant::now();
+            let block = source
+                .map(|w| read(input, w, out).within(|c| c.band = c.band.take().or(Some(part.name.clone()))))
+                .transpose()?;
+            out.seconds.read += started.elapsed().as_secs_f64();
+            Ok(UnitSource { input, located, block })
+        })
+        .collect()
+}
+
+/// Reads a window of all bands of an input and turns DN into physical values.
+fn read(input: &Input, window: Window, out: &mut Output) -> Result<Block> {
+    let roles = Vec::new();
+    let mut block = Block {
+        window,
+        planes: ndarray::Array3::zeros((input.bands.len(), window.rows, window.cols)),
+        state: ndarray::Array2::zeros((window.rows, window.cols)),
+        roles,
+    };
+    let pixels = window.pixels();
+    let (planes, states) = block.parts_mut();
+    for (band, plane) in input.bands.iter().zip(planes.chunks_exact_mut(pixels)) {
+        band.raster.read(band.index, window, plane).within(|c| c.stage = Some("read"))?;
+        out.samples_read += pixels as u64;
+        if let Some(ceiling) = input.saturation {
+            state::mark_saturated(plane, ceiling, states);
+        }
+        if let Some(fill) = input.fill {
+            state::fill_to_nan(plane, fill);
+        }
+        affine::affine(plane, band.gain, band.bias);
+    }
+    state::mark_invalid(planes, states);
+    Ok(block)
+}
+
+/// Buffers reused from strip to strip.
+struct StripScratch {
+    col: Vec<f64>,
+    row: Vec<f64>,
+    taps: Taps,
+    rows: RowScratch,
+    product: Scratch,
+    state: Vec<u16>,
+}
+
+impl StripScratch {
+    fn new(cols: usize) -> Self {
+        Self {
+            col: vec![0.0; cols],
+            row: vec![0.0; cols],
+            taps: Taps::with_capacity(cols),
+            rows: RowScratch::default(),
+            product: Scratch::default(),
+            state: Vec::new(),
+        }
+    }
+}
+
+/// Rows `top..top + rows` of a unit, all bands of the layer.
+fn resample_strip(
+    roles: Vec<crate::scene::Role>,
+    sources: &[UnitSource<'_>],
+    unit: Window,
+    top: usize,
+    rows: usize,
+    scratch: &mut StripScratch,
+) -> Result<Block> {
+    let mut block = Block::invalid(Window::new(unit.row + top as i64, unit.col, rows, unit.cols), roles);
+    let cols = unit.cols;
+    let pixels = rows * cols;
+    let (planes, states) = block.parts_mut();
+    let several = sources.len() > 1;
+    scratch.state.clear();
+    scratch.state.resize(if several { pixels } else { 0 }, 0);
+    for source in sources {
+        let Some(from) = &source.block else { continue };
+        let first = source.input.first_plane * pixels;
+        let target = &mut planes[first..first + source.input.bands.len() * pixels];
+        let (from_planes, from_state) = from.parts();
+        let pixel_source =
+            Source { planes: from_planes, state: from_state, rows: from.window.rows, cols: from.window.cols };
+        for r in 0..rows {
+            source.located.locate(top + r, from.window, &mut scratch.rows, &mut scratch.col, &mut scratch.row)?;
+            let at = r * cols..(r + 1) * cols;
+            let mut row = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state: &mut states[at.clone()] };
+            resample::bilinear(pixel_source, &scratch.col, &scratch.row, &mut scratch.taps, &mut row);
+            if several {
+                for (all, one) in scratch.state[at.clone()].iter_mut().zip(&states[at]) {
+                    *all |= one & !(state::NODATA | state::PARTIAL);
+                }
+            }
+        }
+    }
+    if several {
+        states.copy_from_slice(&scratch.state);
+        state::mark_invalid(planes, states);
+    }
+    Ok(block)
+}
+
+/// Adds the outer corners of the first and last valid pixel of each row to `points`; returns how many pixels are valid.
+fn outline(block: &Block, points: &mut Vec<(f64, f64)>) -> u64 {
+    let cols = block.window.cols;
+    let mut valid = 0;
+    for (r, row) in block.parts().1.chunks_exact(cols.max(1)).enumerate() {
+        let is_valid = |s: &u16| s & state::NODATA == 0;
+        let Some(first) = row.iter().position(is_valid) else { continue };
+        let last = row.iter().rposition(is_valid).unwrap_or(first);
+        valid += row.iter().filter(|s| is_valid(s)).count() as u64;
+        let y = (block.window.row + r as i64) as f64;
+        let x = block.window.col as f64;
+        for (c, y) in [(first, y), (first, y + 1.0), (last + 1, y), (last + 1, y + 1.0)] {
+            points.push((x + c as f64, y));
+        }
+    }
+    valid
+}
+
+/// Convex hull of points, counter-clockwise from a fixed start, open.
+pub fn hull(mut points: Vec<(f64, f64)>) -> Vec<Coord<f64>> {
+    // The same points give the same ring, in whatever order they came.
+    points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    points.dedup();
+    if points.is_empty() {
+        return Vec::new();
+    }
+    let points: MultiPoint<f64> = points.into_iter().map(Point::from).collect();
+    let mut ring: LineString<f64> = points.convex_hull().exterior().clone();
+    ring.0.pop();
+    ring.0
+}
+
+/// Statistics of every band of stored pixels.
+fn statistics(raw: &RawTile, encoding: Encoding) -> Vec<Stats> {
+    (0..raw.bands)
+        .map(|b| match &raw.samples {
+            Samples::I16(v) => {
+                let mut s = IntegerStats::default();
+                s.add(v[b..].iter().copied().step_by(raw.bands), |v| v != i64::from(NODATA_I16));
+                Stats::Integer(s)
+            }
+            Samples::U16(v) => {
+                let mut s = IntegerStats::default();
+                let nodata = encoding.nodata() as i64;
+                s.add(v[b..].iter().copied().step_by(raw.bands), |v| v != nodata);
+                Stats::Integer(s)
+            }
+            Samples::F32(v) => Stats::Float(FloatStats::of(v[b..].iter().copied().step_by(raw.bands))),
+        })
+        .collect()
+}
+
+/// Encodes the tiles of a unit and of its share of every overview, as far as they are complete.
+fn fold(cell: &OpenCell, file: usize, window: Window, raw: RawTile, encoding: Encoding, out: &mut Output) -> Result<()> {
+    let levels = cell.levels(file);
+    let mut pixels = raw;
+    ENCODERS.with_borrow_mut(|encoders| {
+        let key = (cell.serial, file);
+        if !encoders.contains_key(&key) {
+            while encoders.len() >= KEPT_ENCODERS {
+                encoders.pop_first();
+            }
+            encoders.insert(key, Encoder::new(cell.spec(file))?);
+        }
+        let Some(encoder) = encoders.get_mut(&key) else { return Ok(()) };
+        for level in 0..levels {
+            let share = Share { level, row: window.row as usize >> level, col: window.col as usize >> level, pixels: &pixels };
+            cell.assembly(file).add(&share, |(level, row, col), tile| -> Result<()> {
+                let index = TileIndex { level, row, col };
+                let encoded = match &tile.samples {
+                    Samples::I16(v) => encoder.encode(index, v)?,
+                    Samples::U16(v) => encoder.encode(index, v)?,
+                    Samples::F32(v) => encoder.encode(index, v)?,
+                };
+                out.tiles.push((file, encoded));
+                Ok(())
+            })?;
+            if level + 1 < levels {
+                pixels = pyramid::halve(&pixels, encoding.overview_rule());
+            }
+        }
+        Ok(())
+    })
+}

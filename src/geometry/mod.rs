@@ -1,0 +1,108 @@
+//! Where output pixels are found in the source.
+//!
+//! Invariant: the position of an output pixel depends on its place in the grid and on the sensor model alone, not on how
+//! the work is cut: smooth transforms are tabulated on nodes fixed to the cell, heights and sensor model are evaluated
+//! exactly at every pixel.
+//!
+//! Pixel convention, everywhere in this folder: (0, 0) is the **centre** of the first pixel of a source.
+
+pub mod nodes;
+pub mod ortho;
+pub mod projected;
+pub mod sensor;
+
+pub use nodes::Nodes;
+pub use ortho::{Ortho, OrthoUnit};
+pub use projected::{Projected, ProjectedUnit};
+pub use sensor::Sensor;
+
+use crate::error::{Class, Classify};
+use crate::grid::{CrsError, Window};
+
+/// Rows that are located and resampled together: a strip of all bands stays in the cache of a core.
+pub const STRIP_ROWS: usize = 64;
+
+/// Pixels a window is read wider than the positions' bounding box: the neighbours of bilinear interpolation, and the
+/// curvature between the nodes the box was taken from.
+pub const MARGIN: usize = 3;
+
+/// Geometry failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GeometryError {
+    /// A transform between reference systems failed.
+    #[error("locating output pixels")]
+    Transform(#[source] CrsError),
+    /// An image position has no ground position.
+    #[error("the sensor model has no ground position for image position ({col:.1}, {row:.1}) at height {height:.1} m; its coefficients are damaged or belong to another image")]
+    NoGround {
+        /// Column.
+        col: f64,
+        /// Row.
+        row: f64,
+        /// Height above the ellipsoid, metres.
+        height: f64,
+    },
+    /// A pixel was needed that was not read.
+    #[error("internal fault: image position ({col:.2}, {row:.2}) lies outside the window {window} that was read for it; please report it with the scene")]
+    OutsideWindow {
+        /// Column.
+        col: f64,
+        /// Row.
+        row: f64,
+        /// What was read.
+        window: Window,
+    },
+}
+
+impl Classify for GeometryError {
+    fn class(&self) -> Class {
+        match self {
+            Self::OutsideWindow { .. } => Class::Bug,
+            _ => Class::Input,
+        }
+    }
+}
+
+/// Moves image positions into a window that was read, and makes sure that every position inside the image is in it.
+///
+/// # Errors
+/// [`GeometryError::OutsideWindow`]: dropping such a pixel would be a silent hole.
+fn into_window(col: &mut [f64], row: &mut [f64], window: Window, image: (usize, usize)) -> Result<(), GeometryError> {
+    let (left, top) = (window.col as f64, window.row as f64);
+    let (width, height) = (window.cols as f64, window.rows as f64);
+    let (image_rows, image_cols) = (image.0 as f64, image.1 as f64);
+    let mut missed = None;
+    for (c, r) in col.iter_mut().zip(row.iter_mut()) {
+        let inside_image = *c > -1.0 && *r > -1.0 && *c < image_cols && *r < image_rows;
+        let (wc, wr) = (*c - left, *r - top);
+        // At the edge of the image a neighbour is missing anyway; elsewhere all four must have been read.
+        let low = (wc >= 0.0 || window.col == 0) && (wr >= 0.0 || window.row == 0);
+        let high = (wc <= width - 1.0 || left + width >= image_cols) && (wr <= height - 1.0 || top + height >= image_rows);
+        if inside_image && !(low && high) {
+            missed = Some((*c, *r));
+        }
+        (*c, *r) = (wc, wr);
+    }
+    match missed {
+        Some((col, row)) => Err(GeometryError::OutsideWindow { col, row, window }),
+        None => Ok(()),
+    }
+}
+
+/// The window around a bounding box of positions, inside the image; `None` when they do not meet.
+fn window_around(min: (f64, f64), max: (f64, f64), image: (usize, usize)) -> Option<Window> {
+    if !(min.0.is_finite() && min.1.is_finite() && max.0.is_finite() && max.1.is_finite()) {
+        return None;
+    }
+    let low = |v: f64| v.floor().clamp(-1e12, 1e12) as i64 - MARGIN as i64;
+    let high = |v: f64| v.ceil().clamp(-1e12, 1e12) as i64 + MARGIN as i64 + 1;
+    let (c0, r0, c1, r1) = (low(min.0), low(min.1), high(max.0), high(max.1));
+    let window = Window::new(r0, c0, (r1 - r0) as usize, (c1 - c0) as usize).intersect(Window::new(0, 0, image.0, image.1));
+    (!window.is_empty()).then_some(window)
+}
+
+/// Smallest and largest of the finite values.
+fn bounds(values: &[f64]) -> (f64, f64) {
+    values.iter().filter(|v| v.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(*v), b.max(*v)))
+}

@@ -1,0 +1,24 @@
+//! Very-high-resolution satellite scenes to cloud-optimised, analysis-ready tiles with STAC metadata, in one pass.
+//!
+//! Modules stand in the order data meets them:
+//! [`scene`] → [`read`] → [`calibrate`] → [`geometry`] → [`product`] → [`pyramid`] → [`cog`] → [`store`] → [`catalog`],
+//! joined only by [`engine`]. Below them are [`config`], [`grid`], [`raster`], [`sun`], [`units`] and [`error`];
+//! [`simulate`] stands beside them and shares no physics with them; the command line, in the binary, is above.
+
+pub mod calibrate;
+pub mod catalog;
+pub mod cog;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod geometry;
+pub mod grid;
+pub mod product;
+pub mod pyramid;
+pub mod raster;
+pub mod read;
+pub mod scene;
+pub mod simulate;
+pub mod store;
+pub mod sun;
+pub mod units;

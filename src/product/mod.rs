@@ -1,0 +1,257 @@
+//! From physical values to stored ones: what each product holds, and how it is written down.
+//!
+//! Invariant: no valid value is ever stored as the nodata value, and a value that had to be clipped is counted and marked
+//! in the state plane. Products are therefore evaluated before `qa`, which stores that plane.
+
+pub mod indices;
+pub mod qa;
+
+use fieldglow_kernels::quantize::{self, Scale};
+use fieldglow_kernels::{index, state};
+
+use crate::raster::{Block, RawTile, Samples};
+use crate::scene::Role;
+
+/// What a product holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Program {
+    /// Band values in this order.
+    Bands(Vec<Role>),
+    /// A spectral index.
+    Index(&'static indices::Row),
+    /// The state plane.
+    Qa,
+}
+
+/// How physical values are written down.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Encoding {
+    /// int16, scale 0.0001, nodata −32768, clipped at ±3.2767.
+    ScaledI16,
+    /// float32, nodata NaN.
+    F32,
+    /// uint16 bits, nodata 1 (bit 0).
+    Bits,
+}
+
+/// How an overview pixel follows from the finer ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OverviewRule {
+    /// Average of the valid ones.
+    Average,
+    /// AND of the nodata bit, OR of all others.
+    Bits,
+}
+
+/// Step of [`Encoding::ScaledI16`].
+pub const SCALE: f64 = 1e-4;
+/// Nodata of [`Encoding::ScaledI16`]: −9999, the field's habit, is a legal index value.
+pub const NODATA_I16: i16 = i16::MIN;
+
+const SCALED: Scale = Scale { step: SCALE, min: -32767, max: 32767, nodata: NODATA_I16 as i32 };
+
+impl Encoding {
+    /// The stored value of invalid pixels.
+    pub fn nodata(self) -> f64 {
+        match self {
+            Self::ScaledI16 => f64::from(NODATA_I16),
+            Self::F32 => f64::NAN,
+            Self::Bits => f64::from(state::NODATA),
+        }
+    }
+
+    /// Physical value of one stored step.
+    pub fn scale(self) -> f64 {
+        match self {
+            Self::ScaledI16 => SCALE,
+            Self::F32 | Self::Bits => 1.0,
+        }
+    }
+
+    /// Bytes of a sample.
+    pub fn sample_bytes(self) -> usize {
+        match self {
+            Self::ScaledI16 | Self::Bits => 2,
+            Self::F32 => 4,
+        }
+    }
+
+    /// How overviews are made.
+    pub fn overview_rule(self) -> OverviewRule {
+        match self {
+            Self::ScaledI16 | Self::F32 => OverviewRule::Average,
+            Self::Bits => OverviewRule::Bits,
+        }
+    }
+
+    /// Stored samples, all invalid.
+    pub fn invalid_samples(self, n: usize) -> Samples {
+        match self {
+            Self::ScaledI16 => Samples::I16(vec![NODATA_I16; n]),
+            Self::F32 => Samples::F32(vec![f32::NAN; n]),
+            Self::Bits => Samples::U16(vec![state::NODATA; n]),
+        }
+    }
+}
+
+/// A product ready to be evaluated on blocks of one lattice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Product {
+    /// Name of its file and asset.
+    pub name: String,
+    /// What it holds.
+    pub program: Program,
+    /// How it is written down.
+    pub encoding: Encoding,
+}
+
+/// Buffers reused from strip to strip.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    values: Vec<f32>,
+    stored: Vec<i16>,
+    clipped: Vec<u8>,
+}
+
+impl Product {
+    /// Samples per pixel.
+    pub fn bands(&self) -> usize {
+        match &self.program {
+            Program::Bands(roles) => roles.len(),
+            Program::Index(_) | Program::Qa => 1,
+        }
+    }
+
+    /// The roles whose values it reads.
+    pub fn roles(&self) -> Vec<Role> {
+        match &self.program {
+            Program::Bands(roles) => roles.clone(),
+            Program::Index(row) => row.program.bands(),
+            Program::Qa => Vec::new(),
+        }
+    }
+
+    /// An empty tile of this product.
+    pub fn raw_tile(&self, rows: usize, cols: usize) -> RawTile {
+        let bands = self.bands();
+        RawTile { rows, cols, bands, samples: self.encoding.invalid_samples(rows * cols * bands) }
+    }
+
+    /// Computes the rows of a block and writes them to `out` from row `first_row`; returns how many samples were clipped.
+    ///
+    /// Roles that the block does not have give invalid samples; the engine asks for blocks that have them.
+    ///
+    /// # Invalid pixels
+    /// NaN in any band an index reads gives no data. Clipped pixels get [`state::CLIPPED`] in the block.
+    pub fn evaluate(&self, block: &mut Block, first_row: usize, out: &mut RawTile, scratch: &mut Scratch) -> u64 {
+        let pixels = block.window.pixels();
+        let samples = first_row * out.cols * out.bands..first_row * out.cols * out.bands + pixels * out.bands;
+        let plane_of = |block: &Block, role: Role| block.roles.iter().position(|r| *r == role);
+        match &self.program {
+            Program::Qa => {
+                if let Samples::U16(stored) = &mut out.samples {
+                    stored[samples].copy_from_slice(block.parts().1);
+                }
+                0
+            }
+            Program::Bands(roles) => {
+                let mut clipped = 0;
+                for (b, role) in roles.iter().enumerate() {
+                    let Some(plane) = plane_of(block, *role) else { continue };
+                    scratch.values.clear();
+                    scratch.values.extend_from_slice(block.plane(plane));
+                    clipped += store(scratch, block, b, roles.len(), &mut out.samples, samples.clone());
+                }
+                clipped
+            }
+            Program::Index(row) => {
+                let planes: Option<Vec<usize>> = row.program.bands().iter().map(|r| plane_of(block, *r)).collect();
+                let Some(planes) = planes else { return 0 };
+                scratch.values.resize(pixels, f32::NAN);
+                match row.program {
+                    indices::Program::NormalizedDifference { .. } => {
+                        index::normalized_difference(block.plane(planes[0]), block.plane(planes[1]), &mut scratch.values);
+                    }
+                }
+                store(scratch, block, 0, 1, &mut out.samples, samples)
+            }
+        }
+    }
+}
+
+/// Writes `scratch.values` as band `band` of `bands` interleaved ones; returns how many were clipped.
+fn store(scratch: &mut Scratch, block: &mut Block, band: usize, bands: usize, out: &mut Samples, at: std::ops::Range<usize>) -> u64 {
+    match out {
+        Samples::I16(out) => {
+            let n = scratch.values.len();
+            scratch.stored.resize(n, 0);
+            scratch.clipped.resize(n, 0);
+            let clipped = quantize::quantize_i16(&scratch.values, SCALED, &mut scratch.stored, &mut scratch.clipped);
+            if clipped > 0 {
+                let (_, states) = block.parts_mut();
+                for (s, c) in states.iter_mut().zip(&scratch.clipped) {
+                    *s |= if *c == 1 { state::CLIPPED } else { 0 };
+                }
+            }
+            interleave(&scratch.stored, band, bands, &mut out[at]);
+            clipped
+        }
+        Samples::F32(out) => {
+            interleave(&scratch.values, band, bands, &mut out[at]);
+            0
+        }
+        Samples::U16(_) => 0,
+    }
+}
+
+fn interleave<T: Copy>(plane: &[T], band: usize, bands: usize, out: &mut [T]) {
+    if bands == 1 {
+        out.copy_from_slice(plane);
+    } else {
+        for (pixel, v) in out.chunks_exact_mut(bands).zip(plane) {
+            pixel[band] = *v;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grid::Window;
+
+    fn block() -> Block {
+        let mut b = Block::invalid(Window::new(0, 0, 1, 3), vec![Role::R, Role::N]);
+        let (planes, states) = b.parts_mut();
+        planes.copy_from_slice(&[0.1, 5.0, f32::NAN, 0.3, 0.2, 0.4]);
+        states.copy_from_slice(&[0, state::SATURATED, state::PARTIAL]);
+        b
+    }
+
+    #[test]
+    fn bands_are_interleaved_quantised_and_clips_are_marked() {
+        let p = Product { name: "r".into(), program: Program::Bands(vec![Role::N, Role::R]), encoding: Encoding::ScaledI16 };
+        let mut b = block();
+        let mut out = p.raw_tile(2, 3);
+        assert_eq!(p.evaluate(&mut b, 1, &mut out, &mut Scratch::default()), 1);
+        let n = NODATA_I16;
+        assert_eq!(out.samples, Samples::I16(vec![n, n, n, n, n, n, 3000, 1000, 2000, 32767, 4000, n]));
+        assert_eq!(b.parts().1, [0, state::SATURATED | state::CLIPPED, state::PARTIAL]);
+        let qa = Product { name: "qa".into(), program: Program::Qa, encoding: Encoding::Bits };
+        let mut out = qa.raw_tile(1, 3);
+        qa.evaluate(&mut b, 0, &mut out, &mut Scratch::default());
+        assert_eq!(out.samples, Samples::U16(vec![0, state::SATURATED | state::CLIPPED, state::PARTIAL]));
+    }
+
+    #[test]
+    fn an_index_needs_all_its_bands() {
+        let p = Product { name: "ndvi".into(), program: Program::Index(&indices::CATALOG[0]), encoding: Encoding::ScaledI16 };
+        let mut out = p.raw_tile(1, 3);
+        p.evaluate(&mut block(), 0, &mut out, &mut Scratch::default());
+        assert_eq!(out.samples, Samples::I16(vec![5000, -9231, NODATA_I16]));
+        let f = Product { encoding: Encoding::F32, ..p };
+        let mut out = f.raw_tile(1, 3);
+        f.evaluate(&mut block(), 0, &mut out, &mut Scratch::default());
+        let Samples::F32(v) = out.samples else { unreachable!() };
+        assert!((v[0] - 0.5).abs() < 1e-6 && v[2].is_nan());
+    }
+}

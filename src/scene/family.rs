@@ -1,0 +1,101 @@
+//! What is known of the Jilin-1 cameras that their files do not say: band order and spectral limits.
+//!
+//! A limit that no vendor document states is marked as assumed, and the reader warns of it.
+
+use super::Role;
+use super::name::Name;
+use crate::units::RangeNm;
+
+/// Band limits of a camera: role, lower and upper edge in nanometres, and whether they are assumed.
+type Limits = [(Role, f64, f64, bool)];
+
+/// Satellite as its family is known: without the constellation's prefix, `GF03B`, `KF01A`, `01A`.
+fn family(satellite: &str) -> String {
+    let upper = satellite.to_ascii_uppercase();
+    ["JL1", "JX"].iter().find_map(|p| upper.strip_prefix(p)).unwrap_or(&upper).to_string()
+}
+
+/// Roles of a multispectral file of `count` bands; `None` when the order is not known.
+///
+/// # Reference
+/// CATALYST GDB help pages Jilin-1, Jilin-1-03B, JL1GF03 (RGB of 03B and GF03C; B, G, R of 01A); published radiometric
+/// scripts for JL105B, JL107B and JL1GF03C night images (R, G, B).
+pub(super) fn multispectral_roles(name: &Name, count: usize) -> Option<&'static [Role]> {
+    let family = family(&name.satellite);
+    let night_camera = name.sensor.to_ascii_uppercase().starts_with("MSS");
+    match count {
+        4 => Some(&[Role::B, Role::G, Role::R, Role::N]),
+        3 if family == "01A" => Some(&[Role::B, Role::G, Role::R]),
+        3 if family == "03B" || family.starts_with("GF03C") => Some(&[Role::R, Role::G, Role::B]),
+        3 if night_camera && (family == "05B" || family == "07B") => Some(&[Role::R, Role::G, Role::B]),
+        _ => None,
+    }
+}
+
+/// Spectral range of a band and whether it is assumed.
+///
+/// # Units
+/// Nanometres.
+///
+/// # Reference
+/// CATALYST GDB help pages Jilin-1 (01A) and JL1GF03 (GF03B, GF03D).
+pub(super) fn range(name: &Name, role: Role) -> Option<(RangeNm, bool)> {
+    const JL101A: &Limits = &[
+        (Role::Pan, 500.0, 800.0, false),
+        (Role::B, 450.0, 520.0, false),
+        (Role::G, 520.0, 600.0, false),
+        (Role::R, 630.0, 690.0, false),
+    ];
+    const GF03B: &Limits =
+        &[(Role::Pan, 450.0, 700.0, false), (Role::B, 450.0, 510.0, false), (Role::G, 510.0, 580.0, true)];
+    const GF03D: &Limits = &[(Role::Pan, 450.0, 700.0, false), (Role::B, 430.0, 520.0, false)];
+    const GENERIC: &Limits = &[
+        (Role::Pan, 450.0, 800.0, true),
+        (Role::B, 450.0, 520.0, true),
+        (Role::G, 520.0, 600.0, true),
+        (Role::R, 630.0, 690.0, true),
+        (Role::N, 770.0, 890.0, true),
+    ];
+    let own = match family(&name.satellite).as_str() {
+        "01A" => JL101A,
+        f if f.starts_with("GF03B") => GF03B,
+        f if f.starts_with("GF03D") => GF03D,
+        _ => &[],
+    };
+    let (_, min, max, assumed) = own.iter().chain(GENERIC).find(|(r, ..)| *r == role)?;
+    Some((RangeNm { min: *min, max: *max }, *assumed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::name::parse;
+    use super::*;
+
+    fn name(satellite: &str, sensor: &str) -> Name {
+        parse(&format!("{satellite}_{sensor}_20220607132729_200087596_103_0002_001_L1")).unwrap()
+    }
+
+    #[test]
+    fn band_order_depends_on_the_family() {
+        use Role::{B, G, N, R};
+        assert_eq!(multispectral_roles(&name("JL1KF01A", "PMS06"), 4), Some(&[B, G, R, N][..]));
+        assert_eq!(multispectral_roles(&name("JL101A", "PMS"), 3), Some(&[B, G, R][..]));
+        assert_eq!(multispectral_roles(&name("JL1GF03C01", "MSS"), 3), Some(&[R, G, B][..]));
+        assert_eq!(multispectral_roles(&name("JL107B", "MSS2"), 3), Some(&[R, G, B][..]));
+        assert_eq!(multispectral_roles(&name("JL107B", "PMS1"), 3), None);
+        assert_eq!(multispectral_roles(&name("JL1KF01A", "PMS06"), 3), None);
+        assert_eq!(multispectral_roles(&name("JL1KF01A", "PMS06"), 5), None);
+    }
+
+    #[test]
+    fn stated_limits_beat_assumed_ones() {
+        let limits = |sat: &str, role| range(&name(sat, "PMS"), role).map(|(r, a)| (r.min, r.max, a));
+        assert_eq!(limits("JL101A", Role::Pan), Some((500.0, 800.0, false)));
+        assert_eq!(limits("JL1GF03B02", Role::B), Some((450.0, 510.0, false)));
+        assert_eq!(limits("JL1GF03B02", Role::G), Some((510.0, 580.0, true)));
+        assert_eq!(limits("JL1GF03D13", Role::B), Some((430.0, 520.0, false)));
+        assert_eq!(limits("JL1GF03D13", Role::N), Some((770.0, 890.0, true)));
+        assert_eq!(limits("DP07", Role::Pan), Some((450.0, 800.0, true)));
+        assert_eq!(limits("DP07", Role::S1), None);
+    }
+}

@@ -1,0 +1,191 @@
+//! Facts about an image file through GDAL: its shape, type and georeference, never its pixels.
+//!
+//! Only TIFF is opened: other formats GDAL knows (VRT, for one) can name further files and would lead out of the
+//! delivery. That the file is as long as its own directory says is checked here, so that a broken download fails before
+//! the first pixel is computed.
+
+use std::path::Path;
+
+use gdal::raster::{GdalDataType, RasterBand};
+use gdal::{Dataset, DatasetOptions, Metadata};
+
+use super::rpc_file;
+use super::{Rpc, SampleType, SceneError};
+use crate::grid::{Crs, GeoTransform};
+
+/// Longest side of an image, pixels.
+const SIDE_LIMIT: usize = 1 << 20;
+
+/// Most bands of an image.
+const BAND_LIMIT: usize = 1024;
+
+/// Most blocks of a band whose place in the file is checked; of more, an evenly spaced choice that ends with the last.
+const BLOCK_CHECKS: usize = 1024;
+
+/// What is known of an image file.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub rows: usize,
+    pub cols: usize,
+    pub bands: usize,
+    pub sample: SampleType,
+    /// The file's own "no data" value; NaN counts as none, it needs no marking.
+    pub nodata: Option<f64>,
+    /// Map projection, if the file has a reference system and a transform.
+    pub projected: Option<(Crs, GeoTransform)>,
+    /// RPC in tags, or in files that GDAL finds by itself; an error if they are there and unusable.
+    pub rpc: Option<Result<Rpc, SceneError>>,
+}
+
+/// Describes an image.
+pub(super) fn facts(path: &Path) -> Result<Facts, SceneError> {
+    let size = std::fs::metadata(path).map_err(|source| SceneError::Read { path: path.into(), source })?.len();
+    // A TIFF header has 8 bytes; GDAL's message for less does not say "empty".
+    if size < 8 {
+        return Err(SceneError::Truncated { path: path.into(), needed: 8, found: size });
+    }
+    let failed = |source| SceneError::Image { path: path.into(), source };
+    let options = DatasetOptions { allowed_drivers: Some(&["GTiff"]), ..DatasetOptions::default() };
+    let dataset = Dataset::open_ex(path, options).map_err(failed)?;
+    let (cols, rows) = dataset.raster_size();
+    let bands = dataset.raster_count();
+    for (what, found, limit) in
+        [("columns", cols, SIDE_LIMIT), ("rows", rows, SIDE_LIMIT), ("bands", bands, BAND_LIMIT)]
+    {
+        if found > limit {
+            return Err(SceneError::Limit { path: path.into(), what, found: found as u64, limit: limit as u64 });
+        }
+    }
+    for number in 1..=bands {
+        check_length(path, size, &dataset.rasterband(number).map_err(failed)?)?;
+    }
+    let first = dataset.rasterband(1).map_err(failed)?;
+    Ok(Facts {
+        rows,
+        cols,
+        bands,
+        sample: sample_type(path, first.band_type())?,
+        nodata: first.no_data_value().filter(|v| !v.is_nan()),
+        projected: projected(&dataset).map_err(failed)?,
+        rpc: rpc_file::from_domain(path, |key| dataset.metadata_item(key, "RPC")),
+    })
+}
+
+fn sample_type(path: &Path, found: GdalDataType) -> Result<SampleType, SceneError> {
+    match found {
+        GdalDataType::UInt8 => Ok(SampleType::U8),
+        GdalDataType::UInt16 => Ok(SampleType::U16),
+        GdalDataType::Int16 => Ok(SampleType::I16),
+        GdalDataType::UInt32 => Ok(SampleType::U32),
+        GdalDataType::Int32 => Ok(SampleType::I32),
+        GdalDataType::Float32 => Ok(SampleType::F32),
+        GdalDataType::Float64 => Ok(SampleType::F64),
+        other => Err(SceneError::Unsupported {
+            path: path.into(),
+            what: format!("an image of type {other:?}"),
+            remedy: "convert it to an integer of 8 to 32 bits or to floating point".into(),
+        }),
+    }
+}
+
+fn projected(dataset: &Dataset) -> gdal::errors::Result<Option<(Crs, GeoTransform)>> {
+    let (Ok(srs), Ok(numbers)) = (dataset.spatial_ref(), dataset.geo_transform()) else { return Ok(None) };
+    let transform = GeoTransform::from_gdal(numbers);
+    // A local system ("unnamed engineering datum") has no place on the Earth.
+    if !(srs.is_projected() || srs.is_geographic()) || !transform.is_usable() {
+        return Ok(None);
+    }
+    Ok(Some((Crs::from_spatial_ref(&srs)?, transform)))
+}
+
+/// Fails when a block of `band` ends behind the end of the file.
+fn check_length(path: &Path, size: u64, band: &RasterBand) -> Result<(), SceneError> {
+    let (block_cols, block_rows) = band.block_size();
+    let (cols, rows) = band.size();
+    let across = cols.div_ceil(block_cols.max(1));
+    let blocks = across * rows.div_ceil(block_rows.max(1));
+    let checks = blocks.min(BLOCK_CHECKS);
+    for check in 1..=checks {
+        // The last check is the last block: writers go in order, so it is the first to be cut off.
+        let block = blocks * check / checks - 1;
+        let place = format!("{}_{}", block % across, block / across);
+        let number = |key: &str| band.metadata_item(&format!("{key}_{place}"), "TIFF")?.parse::<u64>().ok();
+        // Sparse blocks have no place in the file.
+        let (Some(offset), Some(length)) = (number("BLOCK_OFFSET"), number("BLOCK_SIZE")) else { continue };
+        let needed = offset.saturating_add(length);
+        if needed > size {
+            return Err(SceneError::Truncated { path: path.into(), needed, found: size });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{write_tiff, write_tiff_with};
+    use super::*;
+    use crate::error::chain;
+
+    #[test]
+    fn shape_type_and_nodata_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tif");
+        write_tiff_with(&path, 7, 5, 4, |ds| {
+            ds.rasterband(1).unwrap().set_no_data_value(Some(9.0)).unwrap();
+        });
+        let f = facts(&path).unwrap();
+        assert_eq!((f.rows, f.cols, f.bands, f.sample, f.nodata), (7, 5, 4, SampleType::U16, Some(9.0)));
+        assert!(f.projected.is_none() && f.rpc.is_none());
+    }
+
+    #[test]
+    fn a_crs_less_transform_is_no_projection() {
+        let dir = tempfile::tempdir().unwrap();
+        let (crop, map) = (dir.path().join("crop.tif"), dir.path().join("map.tif"));
+        let numbers = [5000.0, 1.0, 0.0, 5000.0, 0.0, -1.0];
+        write_tiff_with(&crop, 4, 4, 1, |ds| ds.set_geo_transform(&numbers).unwrap());
+        write_tiff_with(&map, 4, 4, 1, |ds| {
+            ds.set_geo_transform(&numbers).unwrap();
+            ds.set_spatial_ref(&Crs::from_epsg(32651).unwrap().spatial_ref().unwrap()).unwrap();
+        });
+        assert!(facts(&crop).unwrap().projected.is_none());
+        let (crs, transform) = facts(&map).unwrap().projected.unwrap();
+        assert_eq!((crs.epsg(), transform.x0), (Some(32651), 5000.0));
+    }
+
+    #[test]
+    fn an_rpc_tag_is_found_through_gdal() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tif");
+        super::super::testing::write_tiff_with_rpc_tag(&path);
+        let rpc = facts(&path).unwrap().rpc.unwrap().unwrap();
+        assert_eq!((rpc.row_off, rpc.col_off, rpc.row_num[2]), (3.5, 4.5, -1.0));
+    }
+
+    #[test]
+    fn empty_short_and_foreign_files_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tif");
+        for bytes in [&b""[..], b"II*\0"] {
+            std::fs::write(&path, bytes).unwrap();
+            let message = facts(&path).unwrap_err().to_string();
+            assert!(message.contains("a.tif") && message.contains("cut off") && message.contains("fetch it again"));
+        }
+        std::fs::write(&path, b"<VRTDataset rasterXSize=\"1\" rasterYSize=\"1\"/>").unwrap();
+        let error = facts(&path).unwrap_err();
+        assert!(matches!(error, SceneError::Image { .. }), "{}", chain(&error));
+        assert!(matches!(facts(&dir.path().join("b.tif")), Err(SceneError::Read { .. })));
+    }
+
+    #[test]
+    fn a_download_cut_off_in_the_pixels_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tif");
+        write_tiff(&path, 300, 200, 1);
+        let whole = std::fs::read(&path).unwrap();
+        assert!(facts(&path).is_ok());
+        std::fs::write(&path, &whole[..whole.len() - 1000]).unwrap();
+        let error = facts(&path).unwrap_err();
+        assert!(matches!(error, SceneError::Truncated { .. }), "{}", chain(&error));
+    }
+}

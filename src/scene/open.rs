@@ -1,0 +1,332 @@
+//! From paths to deliveries to scenes.
+//!
+//! Parts are paired before anything else is decided about a scene (sharding, skipping, reading): whichever of its
+//! folders or files a path names, a scene is the same scene with the same id.
+
+use std::path::{Path, PathBuf};
+
+use super::files::{self, Folder};
+use super::jilin1::{self, Found};
+use super::name::{self, Name, PartToken};
+use super::{Scene, SceneError, sidecar};
+use crate::error::{self, ResultExt};
+
+/// Name of the sidecar in a folder.
+pub(super) const SIDECAR: &str = "scene.toml";
+
+/// Files that make up one scene, found but not yet read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    id: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    /// Images named the Jilin-1 way.
+    Jilin1(Vec<Found>),
+    /// A sidecar that describes its images.
+    Sidecar(PathBuf),
+}
+
+impl Delivery {
+    /// Id of the scene, the same whichever of its paths was given.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The images, or the sidecar: what to name in messages and to read first.
+    pub fn paths(&self) -> Vec<&Path> {
+        match &self.kind {
+            Kind::Jilin1(images) => images.iter().map(|found| found.image.as_path()).collect(),
+            Kind::Sidecar(path) => vec![path],
+        }
+    }
+
+    /// Reads the scene: metadata and image headers, no pixels.
+    ///
+    /// # Errors
+    /// A [`SceneError`] with the scene's id.
+    pub fn open(&self) -> error::Result<Scene> {
+        let scene = match &self.kind {
+            Kind::Jilin1(images) => jilin1::open(&self.id, images),
+            Kind::Sidecar(path) => sidecar::open(path),
+        };
+        scene.within(|context| {
+            context.scene = Some(self.id.clone());
+            context.stage = Some("scene");
+        })
+    }
+}
+
+/// Reads the one scene that `path` names.
+///
+/// # Errors
+/// A [`SceneError`]: nothing or more than one scene there, or the scene cannot be read.
+pub fn open(path: &Path) -> error::Result<Scene> {
+    let deliveries = group(std::slice::from_ref(&path.to_path_buf()))?;
+    match deliveries.as_slice() {
+        [one] => one.open(),
+        many => {
+            let ids: Vec<_> = many.iter().take(5).map(|d| format!("`{}`", d.id)).collect();
+            let more = if many.len() > 5 { ", …" } else { "" };
+            let candidates = format!("{}{more}", ids.join(", "));
+            Err(SceneError::Ambiguous { path: path.into(), what: "scene", candidates }.into())
+        }
+    }
+}
+
+/// Finds the deliveries that `paths` name, one for each scene, in the order they are first met. A path is a folder with
+/// a delivery, a folder of such folders, an image, a `_meta.xml`, or a sidecar; PAN and MSS are paired wherever they
+/// came from, also with the sibling folder that no path names.
+///
+/// # Errors
+/// A [`SceneError`]: a path that cannot be read or holds no delivery.
+pub fn group(paths: &[PathBuf]) -> error::Result<Vec<Delivery>> {
+    let mut deliveries = Vec::new();
+    for path in paths {
+        let read = |source| SceneError::Read { path: path.clone(), source };
+        let absolute = std::path::absolute(path).map_err(read)?;
+        let kind = std::fs::metadata(&absolute).map_err(read)?;
+        let met = if kind.is_dir() { from_parent(&absolute)? } else { from_file(&absolute)? };
+        for delivery in met {
+            merge(&mut deliveries, delivery);
+        }
+    }
+    Ok(deliveries)
+}
+
+/// Adds a delivery, or what is new in it to the one of the same scene.
+fn merge(deliveries: &mut Vec<Delivery>, new: Delivery) {
+    for known in deliveries.iter_mut().filter(|known| known.id.eq_ignore_ascii_case(&new.id)) {
+        match (&mut known.kind, &new.kind) {
+            (Kind::Jilin1(images), Kind::Jilin1(more)) => {
+                for found in more {
+                    if !images.iter().any(|i| same_file(&i.image, &found.image)) {
+                        images.push(found.clone());
+                    }
+                }
+                return;
+            }
+            (Kind::Sidecar(a), Kind::Sidecar(b)) if same_file(a, b) => return,
+            _ => {}
+        }
+    }
+    deliveries.push(new);
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+}
+
+/// Deliveries in a folder, or if it has none, in the folders in it.
+fn from_parent(folder: &Path) -> Result<Vec<Delivery>, SceneError> {
+    let listing = files::list(folder)?;
+    let mut deliveries = from_folder(&listing)?;
+    if deliveries.is_empty() {
+        for child in &listing.folders {
+            deliveries.extend(from_folder(&files::list(child)?)?);
+        }
+    }
+    if deliveries.is_empty() {
+        return Err(no_delivery(folder, &listing));
+    }
+    Ok(deliveries)
+}
+
+fn from_folder(listing: &Folder) -> Result<Vec<Delivery>, SceneError> {
+    if let Some(path) = listing.files.iter().find(|path| files::file_name(path) == SIDECAR) {
+        return Ok(vec![from_sidecar(path)]);
+    }
+    let mut deliveries = Vec::new();
+    for found in jilin1::images(listing) {
+        for found in with_sibling(found)? {
+            merge(&mut deliveries, Delivery { id: found.name.scene_id(), kind: Kind::Jilin1(vec![found]) });
+        }
+    }
+    Ok(deliveries)
+}
+
+fn from_sidecar(path: &Path) -> Delivery {
+    Delivery { id: sidecar::id(path), kind: Kind::Sidecar(path.into()) }
+}
+
+/// An image, and the image of the other part in the sibling folder `…_PAN` or `…_MSS`, if there is one.
+fn with_sibling(found: Found) -> Result<Vec<Found>, SceneError> {
+    let sibling = || {
+        let folder = found.image.parent()?;
+        let (name, parent) = (files::file_name(folder), folder.parent()?);
+        let own = name::parse(&name)?;
+        let (this, other) = match own.part? {
+            PartToken::Pan => ("PAN", "MSS"),
+            PartToken::Mss => ("MSS", "PAN"),
+            PartToken::Psh | PartToken::Band(_) => return None,
+        };
+        // The part stands behind the stem, so the camera `MSS` in front of it is left alone.
+        let (stem, tail) = name.split_at_checked(own.stem.len())?;
+        let other = parent.join(format!("{stem}{}", tail.to_ascii_uppercase().replace(this, other)));
+        other.is_dir().then_some(other)
+    };
+    let mut both = Vec::new();
+    if let Some(folder) = sibling() {
+        let of_scene = |f: &Found| f.name.same_scene(&found.name);
+        both = jilin1::images(&files::list(&folder)?).into_iter().filter(of_scene).collect();
+    }
+    both.insert(0, found);
+    Ok(both)
+}
+
+/// The delivery a file belongs to: an image, a `_meta.xml` or a sidecar. A sidecar beside it speaks for it, as it does
+/// when the folder is named.
+fn from_file(path: &Path) -> Result<Vec<Delivery>, SceneError> {
+    let file = files::file_name(path);
+    if files::strip_suffix(&file, ".toml").is_some() {
+        return Ok(vec![from_sidecar(path)]);
+    }
+    let stem = files::tiff_stem(&file).or_else(|| files::strip_suffix(&file, "_meta.xml"));
+    let wanted = stem.and_then(name::parse);
+    let mut deliveries = Vec::new();
+    if stem.is_some() {
+        deliveries = from_folder(&files::list(path.parent().unwrap_or(Path::new(".")))?)?;
+        deliveries.retain(|delivery| match &delivery.kind {
+            Kind::Sidecar(_) => true,
+            Kind::Jilin1(images) => {
+                let named = |n: &Name| images.iter().any(|i| n.same_scene(&i.name));
+                wanted.as_ref().is_some_and(named)
+            }
+        });
+    }
+    if deliveries.is_empty() {
+        return Err(SceneError::NotADelivery {
+            path: path.into(),
+            found: match wanted {
+                Some(_) => "no image of that scene beside it".into(),
+                None => "a name that is no Jilin-1 name".into(),
+            },
+            expected: format!(
+                "an image or `_meta.xml` with its Jilin-1 name, or a `{SIDECAR}` that describes the image"
+            ),
+        });
+    }
+    Ok(deliveries)
+}
+
+fn no_delivery(folder: &Path, listing: &Folder) -> SceneError {
+    let images: Vec<_> =
+        listing.files.iter().map(|p| files::file_name(p)).filter(|n| files::tiff_stem(n).is_some()).collect();
+    let found = match images.first() {
+        Some(first) => format!("{} TIFF files without Jilin-1 names, `{first}` the first", images.len()),
+        None => format!("{} files and {} folders, no image", listing.files.len(), listing.folders.len()),
+    };
+    SceneError::NotADelivery {
+        path: folder.into(),
+        found,
+        expected: format!(
+            "images named as `JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_PAN.tif`, or a `{SIDECAR}`"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{STEM, write_delivery, write_part, write_tiff};
+    use super::*;
+    use crate::error::{Class, chain};
+    use crate::scene::{Calibration, Role, SensorModel};
+
+    fn ids(paths: &[&Path]) -> Vec<String> {
+        let paths: Vec<_> = paths.iter().map(|p| p.to_path_buf()).collect();
+        group(&paths).unwrap().iter().map(|d| format!("{}:{}", d.id(), d.paths().len())).collect()
+    }
+
+    #[test]
+    fn pan_and_mss_are_paired_whatever_path_names_the_scene() {
+        let dir = tempfile::tempdir().unwrap();
+        write_delivery(dir.path());
+        let mss = dir.path().join(format!("{STEM}_MSS"));
+        let expected = [format!("{STEM}:2")];
+        let image = mss.join(format!("{STEM}_MSS.tif"));
+        let meta = mss.join(format!("{STEM}_MSS_meta.xml"));
+        for path in [dir.path(), &mss, &image, &meta] {
+            assert_eq!(ids(&[path]), expected, "{path:?}");
+        }
+        let pan = dir.path().join(format!("{STEM}_PAN"));
+        assert_eq!(ids(&[&pan, &mss, dir.path(), &image]), expected);
+        let scene = open(dir.path()).unwrap();
+        assert_eq!(scene.roles(), [Role::Pan, Role::B, Role::G, Role::R, Role::N]);
+        assert_eq!(open(&meta).unwrap(), open(&mss).unwrap());
+    }
+
+    #[test]
+    fn parts_given_from_different_places_are_paired() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let stem = |part: &str| format!("{STEM}_{part}_978899");
+        write_part(a.path(), &stem("PAN"), "PAN");
+        write_part(b.path(), &stem("MSS"), "MSS");
+        assert_eq!(ids(&[a.path(), b.path()]), [format!("{STEM}:2")]);
+    }
+
+    #[test]
+    fn scenes_levels_and_pansharpened_products_stay_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        write_delivery(dir.path());
+        let other = STEM.replace("_0002_", "_0003_");
+        for stem in [format!("{other}_MSS"), format!("{STEM}_PSH"), format!("{}_MSS", STEM.replace("L1", "L3C"))] {
+            write_part(&dir.path().join("more"), &stem, "MSS");
+        }
+        let mut found = ids(&[dir.path()]);
+        found.sort();
+        let l3 = STEM.replace("L1", "L3C");
+        let mut expected = [format!("{STEM}:2"), format!("{other}:1"), format!("{STEM}_PSH:1"), format!("{l3}:1")];
+        expected.sort();
+        assert_eq!(found, expected);
+        let error = open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("expected one scene") && error.contains(&other), "{error}");
+    }
+
+    #[test]
+    fn the_same_part_twice_is_refused_when_it_is_opened() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for dir in [&a, &b] {
+            write_part(dir.path(), &format!("{STEM}_MSS"), "MSS");
+        }
+        let deliveries = group(&[a.path().into(), b.path().into()]).unwrap();
+        assert_eq!(deliveries.len(), 1);
+        let error = deliveries[0].open().unwrap_err();
+        assert!(error.to_string().contains("several") && error.context().scene.as_deref() == Some(STEM));
+    }
+
+    #[test]
+    fn a_place_without_a_delivery_says_what_is_there_and_what_was_expected() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = |path: &Path| chain(&open(path).unwrap_err());
+        assert!(message(dir.path()).contains("0 files"));
+        let odd = dir.path().join("holiday.tif");
+        write_tiff(&odd, 2, 2, 1);
+        for path in [dir.path(), &odd] {
+            let m = message(path);
+            assert!(m.contains("holiday.tif") && m.contains("scene.toml"), "{m}");
+        }
+        let error = open(&dir.path().join("absent")).unwrap_err();
+        assert_eq!(error.class(), Class::Input);
+        assert!(chain(&error).contains("absent"));
+        let meta = dir.path().join(format!("{STEM}_MSS_meta.xml"));
+        std::fs::write(&meta, "").unwrap();
+        assert!(message(&meta).contains("no image of that scene"));
+    }
+
+    #[test]
+    fn extension_case_and_one_folder_for_all_do_not_matter() {
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["PAN", "MSS"] {
+            let image = write_part(dir.path(), &format!("{STEM}_{part}"), part);
+            std::fs::rename(&image, image.with_extension("TIF")).unwrap();
+        }
+        let scene = open(dir.path()).unwrap();
+        assert_eq!(scene.parts.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["PAN", "MSS"]);
+        assert!(scene.parts.iter().all(|p| matches!(p.sensor_model, SensorModel::Rpc(_))));
+        assert!(
+            scene.parts.iter().flat_map(|p| &p.bands).all(|b| matches!(b.calibration, Calibration::Radiance { .. }))
+        );
+    }
+}

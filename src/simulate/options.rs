@@ -1,0 +1,229 @@
+//! What can be asked of a simulation.
+
+use std::path::PathBuf;
+
+use super::SimulateError;
+use super::delivery::{self, PartSpec};
+use super::ellipsoid::{Geodetic, Plane};
+use super::land::Land;
+use super::render::{Canvas, Ground, MapGrid};
+use super::sun::{SunPosition, sun_position};
+use super::utm::Utm;
+use crate::grid::GeoTransform;
+
+/// Longest edge of a scene, metres: beyond it one rational polynomial model no longer follows the camera.
+const MAX_EDGE_M: f64 = 200_000.0;
+
+/// Product level of the delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Sensor geometry with rational polynomial coefficients.
+    L1,
+    /// Orthorectified to UTM.
+    L3,
+}
+
+/// Compression of the images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// Uncompressed strips.
+    None,
+    /// DEFLATE strips, no predictor.
+    Deflate,
+}
+
+/// What to simulate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Folder to write to, one delivery each; what stands there under the same names is replaced.
+    pub out: PathBuf,
+    /// Draws the land, the relief and the noise.
+    pub seed: u64,
+    /// Product level.
+    pub kind: Kind,
+    /// Rows of the multispectral image, 16 or more; four times as many in the panchromatic one.
+    pub mss_rows: usize,
+    /// Columns of the multispectral image, 16 or more; four times as many in the panchromatic one.
+    pub mss_cols: usize,
+    /// Edge of a multispectral pixel at the scene centre, 0.2 to 30 m; a quarter of it in the panchromatic image.
+    pub gsd_m: f64,
+    /// Longitude of the scene centre, −170 to 170 degrees, so that no scene crosses the antimeridian. The land hangs on
+    /// the centre: equal centre and seed, equal land.
+    pub center_lon_deg: f64,
+    /// Latitude of the scene centre, −80 to 80 degrees.
+    pub center_lat_deg: f64,
+    /// When the middle line was taken, UTC, whole seconds; the sun must be 5° high or more.
+    pub time: jiff::Timestamp,
+    /// Tilt of the satellite across its track, −35 to 35 degrees, positive towards increasing samples (east).
+    pub roll_deg: f64,
+    /// Lines and samples (multispectral pixels) by which the written sensor model is wrong: a pointing error. Only for
+    /// level L1.
+    pub rpc_shift_px: (f64, f64),
+    /// Amplitude of the relief, 0 to 300 m; 0 is flat.
+    pub relief_m: f64,
+    /// Standard deviation of the noise, 0 to 100 digital numbers; 0 for none.
+    pub noise_dn: f64,
+    /// True for pixels that integrate over a point spread, false for the value at their centre.
+    pub psf: bool,
+    /// Spacing of the elevation model, 1 to 1000 m.
+    pub dem_spacing_m: f64,
+    /// Satellite in names and metadata.
+    pub satellite: String,
+    /// Sensor in names and metadata.
+    pub sensor: String,
+    /// Compression of the images.
+    pub compression: Compression,
+    /// True to make the panchromatic image too.
+    pub pan: bool,
+}
+
+impl Options {
+    /// A 1024 × 1024 L1 scene of farmland near Changchun on a July morning.
+    pub fn new(out: impl Into<PathBuf>) -> Self {
+        Self {
+            out: out.into(),
+            seed: 1,
+            kind: Kind::L1,
+            mss_rows: 1024,
+            mss_cols: 1024,
+            gsd_m: 3.0,
+            center_lon_deg: 125.35,
+            center_lat_deg: 43.88,
+            // 2026-07-15T02:30:00Z
+            time: jiff::Timestamp::constant(1_784_082_600, 0),
+            roll_deg: 8.0,
+            rpc_shift_px: (0.0, 0.0),
+            relief_m: 80.0,
+            noise_dn: 3.0,
+            psf: true,
+            dem_spacing_m: 30.0,
+            satellite: "JL1KF01A".into(),
+            sensor: "PMS06".into(),
+            compression: Compression::None,
+            pan: true,
+        }
+    }
+
+    /// Refuses options that are out of range.
+    pub(super) fn check(&self) -> Result<(), SimulateError> {
+        let wrong = |option, expected: String, found: String| Err(SimulateError::Option { option, expected, found });
+        let ranges = [
+            ("gsd_m", self.gsd_m, 0.2, 30.0),
+            ("center_lon_deg", self.center_lon_deg, -170.0, 170.0),
+            ("center_lat_deg", self.center_lat_deg, -80.0, 80.0),
+            ("roll_deg", self.roll_deg, -35.0, 35.0),
+            ("rpc_shift_px.0", self.rpc_shift_px.0, -1000.0, 1000.0),
+            ("rpc_shift_px.1", self.rpc_shift_px.1, -1000.0, 1000.0),
+            ("relief_m", self.relief_m, 0.0, 300.0),
+            ("noise_dn", self.noise_dn, 0.0, 100.0),
+            ("dem_spacing_m", self.dem_spacing_m, 1.0, 1000.0),
+        ];
+        for (option, value, low, high) in ranges {
+            if !(low..=high).contains(&value) {
+                return wrong(option, format!("{low} to {high}"), value.to_string());
+            }
+        }
+        let most = (MAX_EDGE_M / self.gsd_m) as usize;
+        for (option, value) in [("mss_rows", self.mss_rows), ("mss_cols", self.mss_cols)] {
+            if !(16..=most).contains(&value) {
+                return wrong(option, format!("16 to {most}, so that no edge is over 200 km"), value.to_string());
+            }
+        }
+        for (option, value) in [("satellite", &self.satellite), ("sensor", &self.sensor)] {
+            let fits = (1..=16).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric());
+            if !fits {
+                return wrong(option, "1 to 16 letters and digits".into(), format!("`{value}`"));
+            }
+        }
+        if self.time.subsec_nanosecond() != 0 {
+            return wrong("time", "whole seconds, as the metadata can hold no more".into(), self.time.to_string());
+        }
+        let zenith = self.sun().zenith_deg;
+        if zenith > 85.0 {
+            let expected = "a time at which the sun is 5° or more above the horizon at the scene centre";
+            return wrong("time", expected.into(), format!("{}, sun {:.1}° high", self.time, 90.0 - zenith));
+        }
+        Ok(())
+    }
+
+    /// Where the sun stands at the scene centre.
+    pub(super) fn sun(&self) -> SunPosition {
+        let place = Geodetic { lon_deg: self.center_lon_deg, lat_deg: self.center_lat_deg, height_m: 0.0 };
+        sun_position(self.time.as_second() as f64, place)
+    }
+
+    /// The rasters to make, pan first.
+    pub(super) fn parts(&self) -> &'static [PartSpec] {
+        if self.pan { &[delivery::PAN, delivery::MSS] } else { &[delivery::MSS] }
+    }
+
+    /// The map grid of a transform, in the UTM zone of the scene centre.
+    pub(super) fn map(&self, transform: GeoTransform) -> MapGrid {
+        let utm = Utm::of(self.center_lon_deg, self.center_lat_deg);
+        MapGrid { utm, transform, plane: Plane::at(self.center_lon_deg, self.center_lat_deg) }
+    }
+
+    /// A north-up grid around the scene centre, its corner at whole pixels of the zone.
+    pub(super) fn centered_map(&self, rows: usize, cols: usize) -> MapGrid {
+        let utm = Utm::of(self.center_lon_deg, self.center_lat_deg);
+        let (easting, northing) = utm.forward(self.center_lon_deg, self.center_lat_deg);
+        let pixel = self.gsd_m;
+        let corner = |at: f64, pixels: f64| ((at / pixel).round() + pixels) * pixel;
+        let x0 = corner(easting, -((cols / 2) as f64));
+        let y0 = corner(northing, (rows / 2) as f64);
+        self.map(GeoTransform::north_up(x0, y0, pixel))
+    }
+
+    /// The image of a part to be painted of some land.
+    pub(super) fn canvas<'a>(&self, ground: &'a dyn Ground, land: &'a Land, part: PartSpec) -> Canvas<'a> {
+        Canvas {
+            ground,
+            land,
+            rows: self.mss_rows * part.ratio,
+            cols: self.mss_cols * part.ratio,
+            ratio: part.ratio,
+            gsd_m: self.gsd_m,
+            psf: self.psf,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Options)) -> &'static str {
+        let mut options = Options::new("unused");
+        change(&mut options);
+        match options.check() {
+            Err(SimulateError::Option { option, .. }) => option,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_simulated_is_refused_by_name() {
+        assert!(Options::new("unused").check().is_ok());
+        assert_eq!(refused(|o| o.gsd_m = f64::NAN), "gsd_m");
+        assert_eq!(refused(|o| o.mss_rows = 15), "mss_rows");
+        assert_eq!(refused(|o| (o.gsd_m, o.mss_cols) = (30.0, 7000)), "mss_cols");
+        assert_eq!(refused(|o| o.center_lat_deg = 85.0), "center_lat_deg");
+        assert_eq!(refused(|o| o.sensor = "../PMS".into()), "sensor");
+        assert_eq!(refused(|o| o.time = "2026-07-15T16:00:00Z".parse().unwrap()), "time");
+        assert_eq!(refused(|o| o.time = "2026-07-15T02:30:00.5Z".parse().unwrap()), "time");
+    }
+
+    #[test]
+    fn default_time_is_half_past_ten_in_beijing() {
+        assert_eq!(Options::new("unused").time.to_string(), "2026-07-15T02:30:00Z");
+    }
+
+    #[test]
+    fn map_grids_of_any_size_lie_on_whole_pixels() {
+        let options = Options::new("unused");
+        for (rows, cols) in [(1024, 1024), (97, 33)] {
+            let t = options.centered_map(rows, cols).transform;
+            assert!((t.x0 / 3.0).fract() == 0.0 && (t.y0 / 3.0).fract() == 0.0, "{t:?}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A folder as a store.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use super::{PartSink, Store, StoreError, Stored, hex};
+
+/// A folder.
+#[derive(Debug, Clone)]
+pub struct Local {
+    root: PathBuf,
+}
+
+/// Tells apart the unfinished files of one process; never part of a finished name.
+static SERIAL: AtomicU64 = AtomicU64::new(0);
+
+/// An unfinished file, removed when dropped.
+struct Unfinished {
+    path: PathBuf,
+    file: File,
+    finished: bool,
+}
+
+impl Unfinished {
+    fn create(target: &Path) -> Result<Self, StoreError> {
+        let folder = target.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(|source| StoreError::Io { action: "creating the folder", path: folder.to_owned(), source })?;
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!(".{name}.{}-{serial}.unfinished", std::process::id()));
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(|source| StoreError::Io { action: "creating", path: path.clone(), source })?;
+        Ok(Self { path, file, finished: false })
+    }
+
+    fn publish(mut self, target: &Path) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(|source| StoreError::Io { action: "flushing", path: self.path.clone(), source })?;
+        fs::rename(&self.path, target).map_err(|source| StoreError::Io { action: "renaming to", path: target.to_owned(), source })?;
+        self.finished = true;
+        // The new name is in the folder, so the folder has to reach the disk as well.
+        let folder = target.parent().unwrap_or(Path::new("."));
+        File::open(folder)
+            .and_then(|f| f.sync_all())
+            .map_err(|source| StoreError::Io { action: "flushing the folder", path: folder.to_owned(), source })
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Nothing more can be done here: the name says that it is unfinished.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Local {
+    /// A folder, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let relative = Path::new(name);
+        let inside = !name.is_empty() && relative.components().all(|c| matches!(c, Component::Normal(_)));
+        if inside { Ok(self.root.join(relative)) } else { Err(StoreError::Name { name: name.to_owned() }) }
+    }
+}
+
+impl Store for Local {
+    fn url(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    fn probe(&self) -> Result<(), StoreError> {
+        let not_writable = |source| StoreError::NotWritable { path: self.root.clone(), source };
+        fs::create_dir_all(&self.root).map_err(not_writable)?;
+        match Unfinished::create(&self.root.join("probe")) {
+            Ok(_) => Ok(()),
+            Err(StoreError::Io { source, .. }) => Err(not_writable(source)),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.path(name)?;
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(source) => Err(StoreError::Io { action: "reading", path, source }),
+        }
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let target = self.path(name)?;
+        let mut unfinished = Unfinished::create(&target)?;
+        unfinished.file.write_all(bytes).map_err(|source| StoreError::Io { action: "writing", path: target.clone(), source })?;
+        unfinished.publish(&target)
+    }
+
+    fn start(&self, name: &str) -> Result<Box<dyn PartSink>, StoreError> {
+        Ok(Box::new(LocalSink { target: self.path(name)?, spool: None }))
+    }
+
+    fn list(&self, folder: &str, suffix: &str) -> Result<Vec<String>, StoreError> {
+        let mut names = Vec::new();
+        let mut folders = vec![folder.trim_matches('/').to_owned()];
+        while let Some(folder) = folders.pop() {
+            let path = self.path(&folder)?;
+            let entries = match fs::read_dir(&path) {
+                Ok(entries) => entries,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(StoreError::Io { action: "listing", path, source }),
+            };
+            for entry in entries {
+                let failed = |source| StoreError::Io { action: "listing", path: path.clone(), source };
+                let entry = entry.map_err(failed)?;
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                if name.starts_with('.') {
+                    continue;
+                }
+                let name = format!("{folder}/{name}");
+                if entry.file_type().map_err(failed)?.is_dir() {
+                    folders.push(name);
+                } else if name.ends_with(suffix) {
+                    names.push(name);
+                }
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// The tail is spooled beside its target, because the beginning, whose size is known last, has to stand before it.
+struct LocalSink {
+    target: PathBuf,
+    spool: Option<Unfinished>,
+}
+
+/// Bytes copied and digested at a time.
+const COPY_BYTES: usize = 1 << 20;
+
+impl PartSink for LocalSink {
+    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let spool = match &mut self.spool {
+            Some(spool) => spool,
+            none => none.insert(Unfinished::create(&self.target)?),
+        };
+        spool.file.write_all(bytes).map_err(|source| StoreError::Io { action: "writing", path: self.target.clone(), source })
+    }
+
+    fn complete(mut self: Box<Self>, prefix: &[u8]) -> Result<Stored, StoreError> {
+        let target = self.target.clone();
+        let failed = |source| StoreError::Io { action: "writing", path: target.clone(), source };
+        let mut whole = Unfinished::create(&target)?;
+        let mut digest = Sha256::new();
+        digest.update(prefix);
+        whole.file.write_all(prefix).map_err(failed)?;
+        let mut size = prefix.len() as u64;
+        if let Some(spool) = &mut self.spool {
+            spool.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+            let mut buffer = vec![0; COPY_BYTES];
+            loop {
+                let n = spool.file.read(&mut buffer).map_err(failed)?;
+                if n == 0 {
+                    break;
+                }
+                digest.update(&buffer[..n]);
+                whole.file.write_all(&buffer[..n]).map_err(failed)?;
+                size += n as u64;
+            }
+        }
+        whole.publish(&target)?;
+        Ok(Stored { size, sha256: hex(&digest.finalize()) })
+    }
+
+    fn abort(self: Box<Self>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(path: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn objects_in_parts_become_visible_whole_with_their_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Local::new(dir.path());
+        let mut sink = store.start("a/b.tif").unwrap();
+        sink.put(b"middle").unwrap();
+        sink.put(b" end").unwrap();
+        assert!(store.get("a/b.tif").unwrap().is_none());
+        let stored = sink.complete(b"begin ").unwrap();
+        assert_eq!(store.get("a/b.tif").unwrap().unwrap(), b"begin middle end");
+        assert_eq!(stored.size, 16);
+        assert_eq!(stored.sha256, hex(&Sha256::digest(b"begin middle end")));
+        assert_eq!(entries(&dir.path().join("a")), ["b.tif"]);
+        assert_eq!(store.list("a", ".tif").unwrap(), ["a/b.tif"]);
+        assert!(store.list("nothing", "").unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_aborted_or_dropped_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Local::new(dir.path());
+        let mut sink = store.start("b.tif").unwrap();
+        sink.put(b"x").unwrap();
+        sink.abort();
+        let mut sink = store.start("c.tif").unwrap();
+        sink.put(b"x").unwrap();
+        drop(sink);
+        store.probe().unwrap();
+        assert!(entries(dir.path()).is_empty());
+    }
+
+    #[test]
+    fn names_stay_below_the_folder_and_bad_folders_are_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Local::new(dir.path());
+        for name in ["../x", "/x", "", "a/../../x"] {
+            assert!(matches!(store.put(name, b""), Err(StoreError::Name { .. })), "{name}");
+        }
+        let file = dir.path().join("file");
+        fs::write(&file, b"").unwrap();
+        assert!(matches!(Local::new(&file).probe(), Err(StoreError::NotWritable { .. })));
+        assert!(matches!(super::super::open("s3://bucket/x"), Err(StoreError::Scheme { .. })));
+    }
+}

@@ -1,0 +1,149 @@
+//! Where products stand.
+//!
+//! Invariant: an object is visible whole or not at all. A file that is being written has a name nobody reads, and takes
+//! its own only after its bytes are on the disk; what is aborted leaves nothing behind.
+
+mod local;
+
+use std::path::PathBuf;
+
+pub use local::Local;
+
+use crate::error::{Class, Classify};
+
+/// A storage fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A URL of a kind this version cannot write to.
+    #[error("cannot store to `{url}`: expected a local folder or `file://` URL")]
+    Scheme {
+        /// What was given.
+        url: String,
+    },
+    /// The output cannot be written to.
+    #[error("the output `{path}` cannot be written to; choose another with --output, or change its permissions")]
+    NotWritable {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Reading or writing failed.
+    #[error("{action} `{path}`")]
+    Io {
+        /// What was being done.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A name that would leave the output folder.
+    #[error("`{name}` is no name of an object below the output")]
+    Name {
+        /// The name.
+        name: String,
+    },
+}
+
+impl Classify for StoreError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Scheme { .. } | Self::NotWritable { .. } => Class::Config,
+            Self::Io { source, .. } => match source.kind() {
+                std::io::ErrorKind::Interrupted | std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => Class::Transient,
+                _ => Class::Storage,
+            },
+            Self::Name { .. } => Class::Bug,
+        }
+    }
+}
+
+/// What was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of all of them, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// Takes the parts of one object that is still being made: bytes from somewhere in the middle to its end, in order, and
+/// last of all its beginning.
+pub trait PartSink: Send {
+    /// Appends to the tail.
+    ///
+    /// # Errors
+    /// Storage faults; the object stays invisible.
+    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Makes the object visible: `prefix`, then the tail.
+    ///
+    /// # Errors
+    /// Storage faults; the object stays invisible.
+    fn complete(self: Box<Self>, prefix: &[u8]) -> Result<Stored, StoreError>;
+
+    /// Forgets everything.
+    fn abort(self: Box<Self>);
+}
+
+/// A place for objects, by names with `/` between folders.
+pub trait Store: Send + Sync {
+    /// Where it is, as people write it.
+    fn url(&self) -> String;
+
+    /// Makes sure that it can be written to, before any work is done.
+    ///
+    /// # Errors
+    /// [`StoreError::NotWritable`].
+    fn probe(&self) -> Result<(), StoreError>;
+
+    /// The bytes of an object; `None` when there is none.
+    ///
+    /// # Errors
+    /// Storage faults.
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Stores a small object, replacing what stood there.
+    ///
+    /// # Errors
+    /// Storage faults.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Starts an object that comes in parts.
+    ///
+    /// # Errors
+    /// Storage faults.
+    fn start(&self, name: &str) -> Result<Box<dyn PartSink>, StoreError>;
+
+    /// Names of all objects below a folder that end with `suffix`, sorted.
+    ///
+    /// # Errors
+    /// Storage faults.
+    fn list(&self, folder: &str, suffix: &str) -> Result<Vec<String>, StoreError>;
+}
+
+/// The store of a URL.
+///
+/// # Errors
+/// [`StoreError::Scheme`].
+pub fn open(url: &str) -> Result<Box<dyn Store>, StoreError> {
+    let path = match url.split_once("://") {
+        None => url,
+        Some(("file", path)) => path,
+        Some(_) => return Err(StoreError::Scheme { url: url.to_owned() }),
+    };
+    Ok(Box::new(Local::new(path)))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut s, b| {
+        s.push(char::from_digit(u32::from(b >> 4), 16).unwrap_or('0'));
+        s.push(char::from_digit(u32::from(b & 15), 16).unwrap_or('0'));
+        s
+    })
+}
