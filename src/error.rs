@@ -137,11 +137,7 @@ impl std::error::Error for Error {
 
 impl<E: Classify> From<E> for Error {
     fn from(e: E) -> Self {
-        Self {
-            class: e.class(),
-            context: Box::default(),
-            detail: Box::new(e),
-        }
+        Self { class: e.class(), context: Box::default(), detail: Box::new(e) }
     }
 }
 
@@ -199,12 +195,10 @@ mod tests {
     #[test]
     fn context_is_filled_from_the_inside_out_and_the_source_is_said_once() {
         let e: Error = Read(std::io::Error::other("disk on fire")).into();
-        let e = e
-            .within(|c| c.stage = Some("read"))
-            .within(|c| {
-                c.stage = Some("engine");
-                c.scene = Some("S1".into());
-            });
+        let e = e.within(|c| c.stage = Some("read")).within(|c| {
+            c.stage = Some("engine");
+            c.scene = Some("S1".into());
+        });
         assert_eq!(chain(&e), "scene S1: stage read: reading `a.tif`: disk on fire");
         assert_eq!(e.class(), Class::Input);
         assert!(e.detail::<Read>().is_some());

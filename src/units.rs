@@ -60,11 +60,7 @@ impl fmt::Display for Bytes {
             value /= 1024.0;
             unit += 1;
         }
-        if unit == 0 {
-            write!(f, "{} B", self.0)
-        } else {
-            write!(f, "{value:.1} {}", UNITS[unit])
-        }
+        if unit == 0 { write!(f, "{} B", self.0) } else { write!(f, "{value:.1} {}", UNITS[unit]) }
     }
 }
 
@@ -73,11 +69,10 @@ impl std::str::FromStr for Bytes {
 
     /// Reads `2GiB`, `512 MiB`, `1GB` (decimal), `1048576`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || format!("`{text}` is no amount of memory: write a number and a unit, such as `2GiB` or `512MiB`");
+        let wrong =
+            || format!("`{text}` is no amount of memory: write a number and a unit, such as `2GiB` or `512MiB`");
         let text_trimmed = text.trim();
-        let split = text_trimmed
-            .find(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .unwrap_or(text_trimmed.len());
+        let split = text_trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text_trimmed.len());
         let (number, unit) = text_trimmed.split_at(split);
         let number: f64 = number.parse().map_err(|_| wrong())?;
         let factor = match unit.trim().to_ascii_lowercase().as_str() {

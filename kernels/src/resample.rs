@@ -2,7 +2,7 @@
 //!
 //! One rule for invalid neighbours: weights are renormalised over the valid ones, and the result is valid where these
 //! carry at least half of the weight. So outlines neither grow nor shrink by more than half a pixel, nothing invalid ever
-//! leaks into a value, and such pixels carry the [`EDGE`](crate::state::EDGE) bit.
+//! leaks into a value, and such pixels carry the [`EDGE`] bit.
 
 use crate::state::{EDGE, NODATA, PARTIAL};
 
@@ -64,8 +64,9 @@ pub fn bilinear(src: Source<'_>, col: &[f64], row: &[f64], taps: &mut Taps, out:
     let n = col.len();
     let pixels = src.rows * src.cols;
     assert!(row.len() == n && out.state.len() == n, "one result per position");
-    assert!(src.state.len() == pixels && (pixels == 0 || src.planes.len() % pixels == 0), "whole planes");
-    let bands = if pixels == 0 { out.planes.len() / out.plane_len.max(1) } else { src.planes.len() / pixels };
+    // A source without pixels has any number of bands: those of the output.
+    let bands = src.planes.len().checked_div(pixels).unwrap_or(out.planes.len() / out.plane_len.max(1));
+    assert!(src.state.len() == pixels && src.planes.len() == bands * pixels, "whole planes");
     assert_eq!(out.planes.len(), bands * out.plane_len, "a plane per band");
     taps.base.clear();
     taps.fx.clear();

@@ -31,8 +31,26 @@ fn terms(l: f64, p: f64, h: f64) -> [f64; 20] {
     let (ll, pp, hh) = (l * l, p * p, h * h);
     let (lp, lh, ph) = (l * p, l * h, p * h);
     [
-        1.0, l, p, h, lp, lh, ph, ll, pp, hh,
-        p * lh, ll * l, l * pp, l * hh, ll * p, pp * p, p * hh, ll * h, pp * h, hh * h,
+        1.0,
+        l,
+        p,
+        h,
+        lp,
+        lh,
+        ph,
+        ll,
+        pp,
+        hh,
+        p * lh,
+        ll * l,
+        l * pp,
+        l * hh,
+        ll * p,
+        pp * p,
+        p * hh,
+        ll * h,
+        pp * h,
+        hh * h,
     ]
 }
 
@@ -114,9 +132,25 @@ mod tests {
         let p = (lat - m.ground_off[1]) / m.ground_scale[1];
         let h = (h - m.ground_off[2]) / m.ground_scale[2];
         let poly = |c: &[f64; 20]| {
-            c[0] + c[1] * l + c[2] * p + c[3] * h + c[4] * l * p + c[5] * l * h + c[6] * p * h + c[7] * l * l + c[8] * p * p
-                + c[9] * h * h + c[10] * p * l * h + c[11] * l.powi(3) + c[12] * l * p * p + c[13] * l * h * h
-                + c[14] * l * l * p + c[15] * p.powi(3) + c[16] * p * h * h + c[17] * l * l * h + c[18] * p * p * h + c[19] * h.powi(3)
+            c[0] + c[1] * l
+                + c[2] * p
+                + c[3] * h
+                + c[4] * l * p
+                + c[5] * l * h
+                + c[6] * p * h
+                + c[7] * l * l
+                + c[8] * p * p
+                + c[9] * h * h
+                + c[10] * p * l * h
+                + c[11] * l.powi(3)
+                + c[12] * l * p * p
+                + c[13] * l * h * h
+                + c[14] * l * l * p
+                + c[15] * p.powi(3)
+                + c[16] * p * h * h
+                + c[17] * l * l * h
+                + c[18] * p * p * h
+                + c[19] * h.powi(3)
         };
         (
             poly(&m.col[0]) / poly(&m.col[1]) * m.image_scale[0] + m.image_off[0],

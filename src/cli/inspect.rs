@@ -80,7 +80,9 @@ fn place(model: &SensorModel) -> String {
 
 fn calibration(c: &Calibration) -> Value {
     match c {
-        Calibration::Radiance { gain, bias, source } => json!({ "radiance": { "gain": gain, "bias": bias, "source": source } }),
+        Calibration::Radiance { gain, bias, source } => {
+            json!({ "radiance": { "gain": gain, "bias": bias, "source": source } })
+        }
         Calibration::Reflectance { gain, bias, sun_corrected, source } => {
             json!({ "reflectance": { "gain": gain, "bias": bias, "sun_corrected": sun_corrected, "source": source } })
         }
@@ -109,7 +111,8 @@ fn to_json(scene: &Scene, sun: &[(String, String)]) -> Value {
             })
         })
         .collect();
-    let mut warnings: Vec<Value> = scene.warnings.iter().map(|w| json!({ "code": w.code, "message": w.message })).collect();
+    let mut warnings: Vec<Value> =
+        scene.warnings.iter().map(|w| json!({ "code": w.code, "message": w.message })).collect();
     warnings.extend(sun.iter().map(|(code, message)| json!({ "code": code, "message": message })));
     json!({
         "id": scene.id,
@@ -141,7 +144,15 @@ fn table(scene: &Scene, sun: &[(String, String)]) {
     for p in &scene.parts {
         let roles: Vec<_> = p.bands.iter().map(|b| b.role.code()).collect();
         let gsd = p.gsd_m.map_or(String::new(), |(a, b)| format!(", {a} × {b} m"));
-        println!("  {:<9} {} × {} px, {}, {}{gsd}, {}", p.name, p.cols, p.rows, p.sample, roles.join(" "), place(&p.sensor_model));
+        println!(
+            "  {:<9} {} × {} px, {}, {}{gsd}, {}",
+            p.name,
+            p.cols,
+            p.rows,
+            p.sample,
+            roles.join(" "),
+            place(&p.sensor_model)
+        );
         for b in &p.bands {
             let text = match &b.calibration {
                 Calibration::Radiance { gain, bias, .. } => format!("radiance {gain} · DN + {bias}"),
@@ -152,7 +163,9 @@ fn table(scene: &Scene, sun: &[(String, String)]) {
             println!("    {:<7} {range}{text}", b.role.code());
         }
     }
-    for (code, message) in scene.warnings.iter().map(|w| (w.code, &w.message)).chain(sun.iter().map(|(c, m)| (c.as_str(), m))) {
+    for (code, message) in
+        scene.warnings.iter().map(|w| (w.code, &w.message)).chain(sun.iter().map(|(c, m)| (c.as_str(), m)))
+    {
         println!("  warning   {message} [{code}]");
     }
 }

@@ -60,7 +60,9 @@ fn to_json(plan: &ScenePlan, budget: u64) -> serde_json::Value {
     let products: Vec<_> = plan
         .layers
         .iter()
-        .flat_map(|l| l.products.iter().map(move |p| json!({ "name": p.name, "pixel_m": l.pixel_m, "bands": p.bands() })))
+        .flat_map(|l| {
+            l.products.iter().map(move |p| json!({ "name": p.name, "pixel_m": l.pixel_m, "bands": p.bands() }))
+        })
         .collect();
     let cells: Vec<_> = plan.cells.iter().map(|c| json!({ "name": c.name, "pixels": plan.cell_pixels(c) })).collect();
     json!({
@@ -86,7 +88,12 @@ fn table(plan: &ScenePlan, memory: Bytes) {
         println!("  products  {} at {:.4} m", names.join(", "), layer.pixel_m);
     }
     let pixels: u64 = plan.cells.iter().map(|c| plan.cell_pixels(c)).sum();
-    println!("  cells     up to {}, {:.1} megapixels, {} uncompressed", plan.cells.len(), pixels as f64 / 1e6, Bytes(raw_bytes(plan)));
+    println!(
+        "  cells     up to {}, {:.1} megapixels, {} uncompressed",
+        plan.cells.len(),
+        pixels as f64 / 1e6,
+        Bytes(raw_bytes(plan))
+    );
     let cache = engine::cache_bytes(memory.0);
     println!("  memory    at least {} (of {memory})", Bytes(plan.smallest_budget() + cache));
     for cell in &plan.cells {

@@ -84,7 +84,8 @@ impl Progress for Display {
         let mut s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         *s = State { scene: s.scene + 1, name: scene.to_owned(), total: pixels, done: 0, started: now, said: now };
-        let line = format!("[{}/{}] {scene}: {cells} cells, {:.1} megapixels", s.scene, self.scenes, pixels as f64 / 1e6);
+        let line =
+            format!("[{}/{}] {scene}: {cells} cells, {:.1} megapixels", s.scene, self.scenes, pixels as f64 / 1e6);
         drop(s);
         self.say(&line);
         self.json(&serde_json::json!({ "event": "scene-started", "scene": scene, "cells": cells, "pixels": pixels }));

@@ -38,7 +38,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let pipeline = args.input.pipeline()?;
     let Some(url) = pipeline.output.url.clone() else {
-        eprintln!("error: no output: give --output URL, or `url` in the `[output]` section of `{}`", args.input.pipeline.display());
+        eprintln!(
+            "error: no output: give --output URL, or `url` in the `[output]` section of `{}`",
+            args.input.pipeline.display()
+        );
         return Err(Failure::Code(1));
     };
     let store = store::open(&url)?;
@@ -56,7 +59,11 @@ pub fn run(args: &Args) -> Outcome {
     display.finish();
     if let Some(path) = &args.report {
         let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
-        std::fs::write(path, text).map_err(|source| store::StoreError::Io { action: "writing the report", path: path.clone(), source })?;
+        std::fs::write(path, text).map_err(|source| store::StoreError::Io {
+            action: "writing the report",
+            path: path.clone(),
+            source,
+        })?;
     }
     if args.json {
         print_json(&report)?;

@@ -106,7 +106,10 @@ pub fn run(args: &Args) -> Outcome {
     println!("{}", summary.dem.display());
     println!("{}", summary.truth.display());
     for (part, residual) in &summary.rpc {
-        eprintln!("{part}: the fitted RPC misses the camera by {:.5} px at most, {:.5} px rms", residual.max_px, residual.rms_px);
+        eprintln!(
+            "{part}: the fitted RPC misses the camera by {:.5} px at most, {:.5} px rms",
+            residual.max_px, residual.rms_px
+        );
     }
     Ok(())
 }

@@ -49,7 +49,9 @@ pub fn run(args: &Args) -> Outcome {
     if args.json {
         let list: Vec<Value> = verdicts
             .iter()
-            .map(|v| json!({ "path": v.path, "valid": v.errors.is_empty(), "errors": v.errors, "warnings": v.warnings }))
+            .map(
+                |v| json!({ "path": v.path, "valid": v.errors.is_empty(), "errors": v.errors, "warnings": v.warnings }),
+            )
             .collect();
         print_json(&list)?;
     } else {
@@ -102,7 +104,10 @@ fn wanted(path: &Path) -> bool {
 fn check(path: &Path, quick: bool) -> Verdict {
     let mut v = Verdict { path: path.to_owned(), errors: Vec::new(), warnings: Vec::new() };
     if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-        match std::fs::read(path).map_err(|e| e.to_string()).and_then(|b| serde_json::from_slice::<Value>(&b).map_err(|e| e.to_string())) {
+        match std::fs::read(path)
+            .map_err(|e| e.to_string())
+            .and_then(|b| serde_json::from_slice::<Value>(&b).map_err(|e| e.to_string()))
+        {
             Err(e) => v.errors.push(e),
             Ok(document) => {
                 v.errors.extend(catalog::validate(&document).iter().map(ToString::to_string));

@@ -38,9 +38,7 @@ fn walk(value: &toml::Value, node: &Value, root: &Value, path: &str, found: &mut
     match value {
         toml::Value::Table(table) => {
             let open = alternatives.iter().any(|a| a.get("additionalProperties").is_some_and(|p| p.is_object()));
-            let known = |key: &str| {
-                alternatives.iter().find_map(|a| a.get("properties").and_then(|p| p.get(key)))
-            };
+            let known = |key: &str| alternatives.iter().find_map(|a| a.get("properties").and_then(|p| p.get(key)));
             // A table whose shape the schema does not describe (a map) has no unknown keys.
             if open || !alternatives.iter().any(|a| a.get("properties").is_some()) {
                 return;
@@ -80,7 +78,9 @@ fn alternatives<'a>(node: &'a Value, root: &'a Value) -> Vec<&'a Value> {
     let mut next = 0;
     while next < out.len() {
         let node = out[next];
-        if let Some(target) = node.get("$ref").and_then(Value::as_str).and_then(|r| root.pointer(r.trim_start_matches('#'))) {
+        if let Some(target) =
+            node.get("$ref").and_then(Value::as_str).and_then(|r| root.pointer(r.trim_start_matches('#')))
+        {
             out.push(target);
         }
         for choice in ["oneOf", "anyOf", "allOf"] {

@@ -9,7 +9,8 @@ use super::ConfigError;
 /// [`ConfigError::Override`].
 pub fn apply(table: &mut toml::Table, set: &str) -> Result<(), ConfigError> {
     let wrong = |problem: &str| ConfigError::Override { what: set.to_owned(), problem: problem.to_owned() };
-    let (path, text) = set.split_once('=').ok_or_else(|| wrong("write `key=value`, such as `geometry.resolution=6`"))?;
+    let (path, text) =
+        set.split_once('=').ok_or_else(|| wrong("write `key=value`, such as `geometry.resolution=6`"))?;
     let value = format!("v = {text}")
         .parse::<toml::Table>()
         .ok()

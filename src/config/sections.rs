@@ -16,7 +16,10 @@ use crate::scene::Role;
 /// A Fieldglow pipeline: what to make of every scene.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes the file as a whole for the schema; the sections are read one by one so that all mistakes are found")]
+#[expect(
+    dead_code,
+    reason = "describes the file as a whole for the schema; the sections are read one by one so that all mistakes are found"
+)]
 pub(super) struct File {
     /// Version of this format: 1.
     schema: u32,
@@ -132,7 +135,9 @@ pub struct Height {
     pub constant: Option<f64>,
     /// What the heights are counted from: `ellipsoid` (WGS 84), `egm96` or `egm2008`. No default: RPC want ellipsoidal
     /// heights, DEMs mostly are not, and the difference moves the image.
-    pub datum: Datum,
+    #[serde(default)]
+    #[schemars(required)]
+    pub datum: Option<Datum>,
     /// Raster of geoid undulations in metres (GTX, GeoTIFF), needed with `egm96` and `egm2008`.
     #[serde(default)]
     pub geoid: Option<PathBuf>,
@@ -225,7 +230,14 @@ pub struct Output {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { url: None, compression: Codec::Zstd, level: None, collection: None, license: "other".into(), providers: Vec::new() }
+        Self {
+            url: None,
+            compression: Codec::Zstd,
+            level: None,
+            collection: None,
+            license: "other".into(),
+            providers: Vec::new(),
+        }
     }
 }
 
@@ -293,7 +305,10 @@ impl Radiometry {
             }
         }
         if self.sun_zenith.is_some_and(|z| !(0.0..90.0).contains(&z)) {
-            found.push(Mistake::new("radiometry.sun_zenith", "must be from 0 up to, not including, 90 degrees: at 90 the sun sets"));
+            found.push(Mistake::new(
+                "radiometry.sun_zenith",
+                "must be from 0 up to, not including, 90 degrees: at 90 the sun sets",
+            ));
         }
     }
 }
@@ -302,18 +317,28 @@ impl Geometry {
     pub(super) fn check(&self, found: &mut Vec<Mistake>) {
         let native = self.mode == Mode::Native;
         if native && self.crs.is_some() {
-            found.push(Mistake::new("geometry.crs", "`native` keeps the input's reference system; remove it, or take mode `grid`"));
+            found.push(Mistake::new(
+                "geometry.crs",
+                "`native` keeps the input's reference system; remove it, or take mode `grid`",
+            ));
         }
         if let Some(crs) = self.crs.as_deref().filter(|c| *c != "utm" && !native) {
             match crate::grid::Crs::from_definition(crs) {
                 Err(e) => found.push(Mistake::new("geometry.crs", crate::error::chain(&e))),
-                Ok(c) if !c.is_metric() => found.push(Mistake::new("geometry.crs", format!("{c} is not projected in metres; cells need metres"))),
+                Ok(c) if !c.is_metric() => found
+                    .push(Mistake::new("geometry.crs", format!("{c} is not projected in metres; cells need metres"))),
                 Ok(_) => {}
             }
         }
         match (native, self.resolution) {
-            (true, Some(_)) => found.push(Mistake::new("geometry.resolution", "`native` keeps the input's pixels; remove it, or take mode `grid`")),
-            (false, None) => found.push(Mistake::new("geometry.resolution", "missing; write the pixel size of the products in metres, such as 3.0")),
+            (true, Some(_)) => found.push(Mistake::new(
+                "geometry.resolution",
+                "`native` keeps the input's pixels; remove it, or take mode `grid`",
+            )),
+            (false, None) => found.push(Mistake::new(
+                "geometry.resolution",
+                "missing; write the pixel size of the products in metres, such as 3.0",
+            )),
             (false, Some(r)) => check_resolution("geometry.resolution", r, found),
             (true, None) => {}
         }
@@ -338,10 +363,17 @@ impl Height {
             found.push(Mistake::new("geometry.height.constant", "no place on land has this height; metres are wanted"));
         }
         match (self.datum, &self.geoid) {
-            (Datum::Ellipsoid, Some(_)) => {
-                found.push(Mistake::new("geometry.height.geoid", "heights above the ellipsoid need no geoid; remove it or change `datum`"));
+            (None, _) => found.push(Mistake::new(
+                "geometry.height.datum",
+                "missing; say what the heights are counted from: `ellipsoid`, `egm96` or `egm2008`",
+            )),
+            (Some(Datum::Ellipsoid), Some(_)) => {
+                found.push(Mistake::new(
+                    "geometry.height.geoid",
+                    "heights above the ellipsoid need no geoid; remove it or change `datum`",
+                ));
             }
-            (Datum::Egm96 | Datum::Egm2008, None) => found.push(Mistake::new(
+            (Some(Datum::Egm96 | Datum::Egm2008), None) => found.push(Mistake::new(
                 "geometry.height.geoid",
                 "missing; heights above a geoid need its undulations, such as PROJ's egm96_15.gtx",
             )),
@@ -349,23 +381,37 @@ impl Height {
         }
         for (key, file) in [("dem", &self.dem), ("geoid", &self.geoid)] {
             if let Some(file) = file.as_ref().filter(|f| !f.is_file()) {
-                found.push(Mistake::new(format!("geometry.height.{key}"), format!("there is no file `{}`", file.display())));
+                found.push(Mistake::new(
+                    format!("geometry.height.{key}"),
+                    format!("there is no file `{}`", file.display()),
+                ));
             }
         }
     }
 }
 
 impl Product {
-    pub(super) fn check(&self, i: usize, geometry: Option<&Geometry>, radiometry: Option<&Radiometry>, found: &mut Vec<Mistake>) {
+    pub(super) fn check(
+        &self,
+        i: usize,
+        geometry: Option<&Geometry>,
+        radiometry: Option<&Radiometry>,
+        found: &mut Vec<Mistake>,
+    ) {
         let at = |key: &str| format!("product.{}.{key}", self.name);
         if let Some(problem) = bad_name(&self.name) {
             found.push(Mistake::new(format!("product[{i}].name"), problem));
         }
         match self.kind {
             Kind::Bands if self.bands.is_empty() => {
-                found.push(Mistake::new(at("bands"), "missing; write the roles in the order they are to be stored, such as [\"B\", \"G\", \"R\", \"N\"]"));
+                found.push(Mistake::new(
+                    at("bands"),
+                    "missing; write the roles in the order they are to be stored, such as [\"B\", \"G\", \"R\", \"N\"]",
+                ));
             }
-            Kind::Index if !self.bands.is_empty() => found.push(Mistake::new(at("bands"), "an index knows its bands; remove it")),
+            Kind::Index if !self.bands.is_empty() => {
+                found.push(Mistake::new(at("bands"), "an index knows its bands; remove it"))
+            }
             _ => {}
         }
         let mut seen = std::collections::BTreeSet::new();
@@ -373,11 +419,18 @@ impl Product {
             found.push(Mistake::new(at("bands"), format!("{twice} stands there twice")));
         }
         match (self.kind, &self.index) {
-            (Kind::Index, None) => found.push(Mistake::new(at("index"), format!("missing; known: {}", indices::keys().join(", ")))),
-            (Kind::Index, Some(key)) if indices::find(key).is_none() => {
-                found.push(Mistake::new(at("index"), format!("`{key}` is not in the catalogue; known: {}", indices::keys().join(", "))));
+            (Kind::Index, None) => {
+                found.push(Mistake::new(at("index"), format!("missing; known: {}", indices::keys().join(", "))))
             }
-            (Kind::Bands | Kind::Qa, Some(_)) => found.push(Mistake::new(at("index"), "only products of kind `index` have one; remove it")),
+            (Kind::Index, Some(key)) if indices::find(key).is_none() => {
+                found.push(Mistake::new(
+                    at("index"),
+                    format!("`{key}` is not in the catalogue; known: {}", indices::keys().join(", ")),
+                ));
+            }
+            (Kind::Bands | Kind::Qa, Some(_)) => {
+                found.push(Mistake::new(at("index"), "only products of kind `index` have one; remove it"))
+            }
             _ => {}
         }
         let level = radiometry.map_or(Level::Toa, |r| r.level);
@@ -388,14 +441,20 @@ impl Product {
             found.push(Mistake::new(at("type"), "`qa` is always uint16; remove it"));
         }
         if self.sample == Some(Sample::Int16) && self.kind == Kind::Bands && level != Level::Toa {
-            found.push(Mistake::new(at("type"), "int16 with scale 0.0001 holds −3.2767 to 3.2767: reflectance, not radiance or DN; take float32"));
+            found.push(Mistake::new(
+                at("type"),
+                "int16 with scale 0.0001 holds −3.2767 to 3.2767: reflectance, not radiance or DN; take float32",
+            ));
         }
         let unscaled = self.index.as_deref().and_then(indices::find).is_some_and(|row| !row.scaled);
         if self.sample == Some(Sample::Int16) && unscaled {
             found.push(Mistake::new(at("type"), "this index is not bounded by ±3.2767; take float32"));
         }
         match (geometry.map(|g| g.mode), self.resolution) {
-            (Some(Mode::Native), Some(_)) => found.push(Mistake::new(at("resolution"), "`native` keeps the input's pixels; remove it, or take mode `grid`")),
+            (Some(Mode::Native), Some(_)) => found.push(Mistake::new(
+                at("resolution"),
+                "`native` keeps the input's pixels; remove it, or take mode `grid`",
+            )),
             (_, Some(r)) => check_resolution(&at("resolution"), r, found),
             _ => {}
         }
@@ -416,7 +475,10 @@ fn check_resolution(path: &str, resolution: f64, found: &mut Vec<Mistake>) {
 
 /// Makes relative paths of a file start at the file's folder.
 pub(super) fn anchor_paths(table: &mut toml::Table, base: &Path) {
-    let Some(height) = table.get_mut("geometry").and_then(|g| g.get_mut("height")).and_then(|h| h.as_table_mut()) else { return };
+    let Some(height) = table.get_mut("geometry").and_then(|g| g.get_mut("height")).and_then(|h| h.as_table_mut())
+    else {
+        return;
+    };
     for key in ["dem", "geoid"] {
         if let Some(toml::Value::String(path)) = height.get_mut(key) {
             *path = base.join(&*path).to_string_lossy().into_owned();

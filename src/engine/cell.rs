@@ -45,7 +45,9 @@ impl OpenCell {
                 CellPlace::Native(windows) => windows.get(l).copied(),
             };
             let inputs = layer.inputs.iter();
-            located.push(inputs.map(|i| Located::new(&plan, i, layer.pixel_m, lattice, native)).collect::<Result<Vec<_>>>()?);
+            located.push(
+                inputs.map(|i| Located::new(&plan, i, layer.pixel_m, lattice, native)).collect::<Result<Vec<_>>>()?,
+            );
             first_file.push(files.len());
             for product in &layer.products {
                 let spec = plan.spec(layer, product, lattice);

@@ -52,7 +52,13 @@ pub fn cache_bytes(memory: u64) -> u64 {
 ///
 /// # Errors
 /// When the run cannot start: the output cannot be written to, threads cannot be had.
-pub fn run(pipeline: &Arc<Pipeline>, scenes: &[Delivery], store: &dyn Store, options: &Options, progress: &dyn Progress) -> Result<RunReport> {
+pub fn run(
+    pipeline: &Arc<Pipeline>,
+    scenes: &[Delivery],
+    store: &dyn Store,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<RunReport> {
     let started = Instant::now();
     store.probe()?;
     let cache = cache_bytes(options.memory);
@@ -95,10 +101,9 @@ pub fn run(pipeline: &Arc<Pipeline>, scenes: &[Delivery], store: &dyn Store, opt
         }
         Ok(())
     })?;
-    if options.cells.is_empty() && report.scenes.iter().any(|s| s.outcome == Outcome::Done) {
-        if let Err(e) = publish::collect(store, &pipeline.name) {
-            report.error = Some(Failure::from(&e));
-        }
+    let whole = options.cells.is_empty() && report.scenes.iter().any(|s| s.outcome == Outcome::Done);
+    if whole && let Err(e) = publish::collect(store, &pipeline.name) {
+        report.error = Some(Failure::from(&e));
     }
     report.seconds = started.elapsed().as_secs_f64();
     report.peak_reserved_bytes = budget.peak() + cache;
@@ -227,7 +232,9 @@ impl Dispatcher<'_> {
                 return Ok(());
             }
             *serial += 1;
-            let cell = Arc::new(OpenCell::new(*serial, Arc::clone(plan), *k).within(|c| c.cell = Some(plan.cells[*k].name.clone()))?);
+            let cell = Arc::new(
+                OpenCell::new(*serial, Arc::clone(plan), *k).within(|c| c.cell = Some(plan.cells[*k].name.clone()))?,
+            );
             let reservation = self.budget.reserve(plan.open_cell_bytes(cell.cell()));
             self.send(Message::Open(Arc::clone(&cell), reservation))?;
             self.admit(&cell)
@@ -248,7 +255,7 @@ impl Dispatcher<'_> {
             if self.flight.cancelled.load(Ordering::Relaxed) {
                 break;
             }
-            let (working, output) = cell.plan.unit_bytes(cell.cell(), layer, window);
+            let (working, output) = cell.plan.unit_bytes(layer, window);
             let mut working = self.budget.reserve(working + output);
             let output = working.split(output);
             self.flight.take_off(most);
@@ -266,7 +273,13 @@ impl Dispatcher<'_> {
             if matches!(result, Some(Err(_))) {
                 flight.cancelled.store(true, Ordering::Relaxed);
             }
-            let done = UnitDone { serial: task.cell.serial, unit: task.unit, window: task.window, result, reservation: output };
+            let done = UnitDone {
+                serial: task.cell.serial,
+                unit: task.unit,
+                window: task.window,
+                result,
+                reservation: output,
+            };
             // The sequencer outlives all tasks; should it have failed, there is nobody to tell.
             let _ = to_sequencer.send(Message::Unit(done));
             drop(task);
@@ -315,7 +328,8 @@ struct Standing {
 impl Standing {
     fn look(store: &dyn Store, plan: &ScenePlan, wanted: &[usize], force: bool) -> Result<Self> {
         let mut state = Self { unchanged: Vec::new(), empty: Vec::new(), missing: Vec::new() };
-        let same_key = |item: &Value| item.pointer("/properties/fieldglow:key").and_then(Value::as_str) == Some(plan.key.as_str());
+        let same_key =
+            |item: &Value| item.pointer("/properties/fieldglow:key").and_then(Value::as_str) == Some(plan.key.as_str());
         // Only the scene's Item tells an empty cell from one that was never made.
         let scene = publish::stored_item(store, &plan.scene_object("item.json"))?.filter(same_key);
         let empty: BTreeSet<String> = scene

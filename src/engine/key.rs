@@ -53,10 +53,14 @@ mod tests {
         let of = |sets: &[&str]| key(&pipeline(sets), "s", Some("d"), None);
         let base = of(&[]);
         assert_eq!(base.len(), 64);
-        for same in ["output.url=elsewhere", "description=\"x\"", "geometry.height.dem=Cargo.lock", "input.identity=full"] {
+        for same in
+            ["output.url=elsewhere", "description=\"x\"", "geometry.height.dem=Cargo.lock", "input.identity=full"]
+        {
             assert_eq!(of(&[same]), base, "{same}");
         }
-        for other in ["geometry.resolution=6", "output.level=9", "radiometry.sun_zenith=30", "product.ndvi.type=float32"] {
+        for other in
+            ["geometry.resolution=6", "output.level=9", "radiometry.sun_zenith=30", "product.ndvi.type=float32"]
+        {
             assert_ne!(of(&[other]), base, "{other}");
         }
         assert_ne!(key(&pipeline(&[]), "t", Some("d"), None), base);

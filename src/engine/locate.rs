@@ -9,7 +9,7 @@ use fieldglow_kernels::height::{self, Surface};
 
 use super::plan::{Geoid, Input, Placement, ScenePlan, Terrain};
 use crate::error::Result;
-use crate::geometry::ortho::{Ground, Ortho, RowScratch, UnitHeights};
+use crate::geometry::ortho::{Ground, Ortho, Position, RowScratch, UnitHeights};
 use crate::geometry::projected::{Projected, ToPixels};
 use crate::geometry::{GeometryError, OrthoUnit, ProjectedUnit};
 use crate::grid::cell::Lattice;
@@ -35,7 +35,7 @@ pub fn transform(from: &Crs, to: &Crs) -> Result<Rc<PointTransform>, CrsError> {
 #[derive(Debug)]
 pub enum Located {
     /// Through a sensor model.
-    Ortho(Ortho),
+    Ortho(Box<Ortho>),
     /// Between two maps.
     Map(Projected),
     /// The window of the part that the cell is.
@@ -69,7 +69,11 @@ pub fn undulation(geoid: &Geoid, lon: f64, lat: f64) -> f64 {
 }
 
 /// Calls `f` with the way from the grid to the ground, on this thread's transforms.
-fn with_ground<T>(plan: &ScenePlan, pixel_m: f64, f: impl FnOnce(&Ground<'_>) -> Result<T, GeometryError>) -> Result<T> {
+fn with_ground<T>(
+    plan: &ScenePlan,
+    pixel_m: f64,
+    f: impl FnOnce(&Ground<'_>) -> Result<T, GeometryError>,
+) -> Result<T> {
     let geographic = transform(&plan.crs, &Crs::wgs84())?;
     let (dem, geoid) = match &plan.terrain {
         Terrain::Dem { heights, geoid, .. } => (Some((transform(&plan.crs, heights.crs())?, heights)), geoid.as_ref()),
@@ -79,10 +83,7 @@ fn with_ground<T>(plan: &ScenePlan, pixel_m: f64, f: impl FnOnce(&Ground<'_>) ->
     let undulation = geoid.map(|g| move |lon: f64, lat: f64| undulation(g, lon, lat));
     let ground = Ground {
         to_geographic: &geographic,
-        dem: dem
-            .as_ref()
-            .zip(position.as_ref())
-            .map(|((t, _), p)| (&**t, p as &(dyn Fn(f64, f64) -> (f64, f64) + Sync))),
+        dem: dem.as_ref().zip(position.as_ref()).map(|((t, _), p)| (&**t, p as &Position<'_>)),
         undulation: undulation.as_ref().map(|u| u as &(dyn Fn(f64, f64) -> f64 + Sync)),
         pixel_m,
     };
@@ -92,12 +93,19 @@ fn with_ground<T>(plan: &ScenePlan, pixel_m: f64, f: impl FnOnce(&Ground<'_>) ->
 impl Located {
     /// Geometry of an input over the lattice of a cell. `native` is the window of the part where the placement is
     /// [`Placement::Same`].
-    pub fn new(plan: &ScenePlan, input: &Input, pixel_m: f64, lattice: &Lattice, native: Option<Window>) -> Result<Self> {
+    pub fn new(
+        plan: &ScenePlan,
+        input: &Input,
+        pixel_m: f64,
+        lattice: &Lattice,
+        native: Option<Window>,
+    ) -> Result<Self> {
         let part = &plan.scene.parts[input.part];
         let image = (part.rows, part.cols);
         match &input.placement {
             Placement::Sensor(sensor) => {
-                with_ground(plan, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, g)).map(Self::Ortho)
+                with_ground(plan, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, g))
+                    .map(|o| Self::Ortho(Box::new(o)))
             }
             Placement::Map { crs, transform: affine } => {
                 let t = transform(&plan.crs, crs)?;
@@ -111,7 +119,13 @@ impl Located {
     }
 
     /// Geometry of a unit, and the source pixels it needs (`None` when there are none). Reads the heights under it.
-    pub fn unit(&self, plan: &ScenePlan, input: &Input, pixel_m: f64, window: Window) -> Result<(UnitLocated<'_>, Option<Window>)> {
+    pub fn unit(
+        &self,
+        plan: &ScenePlan,
+        input: &Input,
+        pixel_m: f64,
+        window: Window,
+    ) -> Result<(UnitLocated<'_>, Option<Window>)> {
         match (self, &input.placement) {
             (Self::Ortho(ortho), _) => {
                 let unit = with_ground(plan, pixel_m, |g| ortho.unit(window, g))?;
@@ -153,7 +167,14 @@ fn unit_heights(terrain: &Terrain, unit: &OrthoUnit<'_>) -> Result<UnitHeights> 
 
 impl UnitLocated<'_> {
     /// Writes the positions of a row of the unit within the source window that was read.
-    pub fn locate(&self, row: usize, source: Window, scratch: &mut RowScratch, col: &mut [f64], rows: &mut [f64]) -> Result<()> {
+    pub fn locate(
+        &self,
+        row: usize,
+        source: Window,
+        scratch: &mut RowScratch,
+        col: &mut [f64],
+        rows: &mut [f64],
+    ) -> Result<()> {
         match self {
             Self::Ortho(unit, heights) => unit.locate(row, heights, source, scratch, col, rows)?,
             Self::Map(unit) => unit.locate(row, source, col, rows)?,

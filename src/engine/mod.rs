@@ -22,8 +22,8 @@ mod unit;
 
 pub use dispatch::{Options, cache_bytes, run};
 pub use plan::ScenePlan;
-pub use report::{Progress, RunReport, SceneOutcome, Silent};
 pub use publish::collect;
+pub use report::{Progress, RunReport, SceneOutcome, Silent};
 pub use resolve::resolve;
 
 use crate::error::{Class, Classify};
@@ -35,7 +35,9 @@ use crate::units::Bytes;
 #[non_exhaustive]
 pub enum EngineError {
     /// A product needs a band the scene does not have.
-    #[error("product `{product}` needs band {role}, which the scene does not have (it has {has}); leave the product out, or set `required = false` in its section")]
+    #[error(
+        "product `{product}` needs band {role}, which the scene does not have (it has {has}); leave the product out, or set `required = false` in its section"
+    )]
     MissingRole {
         /// The product.
         product: String,
@@ -61,7 +63,9 @@ pub enum EngineError {
         remedy: String,
     },
     /// Pixel sizes of the products do not fit one grid.
-    #[error("product `{product}`: {resolution} m does not divide the cells of {edge} m that the finest product ({finest} m) asks for; the nearest pixel sizes that do are {finer} m and {coarser} m")]
+    #[error(
+        "product `{product}`: {resolution} m does not divide the cells of {edge} m that the finest product ({finest} m) asks for; the nearest pixel sizes that do are {finer} m and {coarser} m"
+    )]
     Resolution {
         /// The product.
         product: String,
@@ -100,7 +104,9 @@ pub enum EngineError {
         source: serde_json::Error,
     },
     /// There are no Items.
-    #[error("there are no Items below `{folder}`; give the output of a run and, where it holds several pipelines, the folder of one")]
+    #[error(
+        "there are no Items below `{folder}`; give the output of a run and, where it holds several pipelines, the folder of one"
+    )]
     NothingToCollect {
         /// The folder.
         folder: String,

@@ -153,7 +153,9 @@ impl Cell {
         let starts = |n: usize| (0..n).step_by(UNIT_SIDE);
         starts(lattice.rows)
             .flat_map(|r| starts(lattice.cols).map(move |c| (r, c)))
-            .map(|(r, c)| Window::new(r as i64, c as i64, UNIT_SIDE.min(lattice.rows - r), UNIT_SIDE.min(lattice.cols - c)))
+            .map(|(r, c)| {
+                Window::new(r as i64, c as i64, UNIT_SIDE.min(lattice.rows - r), UNIT_SIDE.min(lattice.cols - c))
+            })
             .collect()
     }
 }
@@ -188,7 +190,9 @@ impl Layer {
                 let part = &scene.parts[i.part];
                 let ratio = match &i.placement {
                     Placement::Same => 1.0,
-                    Placement::Map { transform, .. } => TURN * self.pixel_m.powi(2) / transform.determinant().abs().max(1e-30),
+                    Placement::Map { transform, .. } => {
+                        TURN * self.pixel_m.powi(2) / transform.determinant().abs().max(1e-30)
+                    }
                     Placement::Sensor(_) => {
                         let (a, b) = part.gsd_m.unwrap_or((self.pixel_m, self.pixel_m));
                         TURN * self.pixel_m.powi(2) / (a * b).max(1e-30)
@@ -217,9 +221,8 @@ impl ScenePlan {
             .sum()
     }
 
-    /// Bytes of the largest unit of a cell: while it is computed, and of its results.
-    pub fn unit_bytes(&self, cell: &Cell, layer: usize, unit: Window) -> (u64, u64) {
-        let _ = cell;
+    /// Bytes of a unit: while it is computed, and of its results.
+    pub fn unit_bytes(&self, layer: usize, unit: Window) -> (u64, u64) {
         let layer = &self.layers[layer];
         layer.unit_bytes(unit.pixels(), &layer.source_pixels(&self.scene, unit.pixels()))
     }
@@ -228,7 +231,7 @@ impl ScenePlan {
     pub fn smallest_budget(&self) -> u64 {
         let of_cell = |cell: &Cell| {
             let units = (0..self.layers.len()).flat_map(|l| cell.units(l).into_iter().map(move |u| (l, u)));
-            let largest = units.map(|(l, u)| self.unit_bytes(cell, l, u)).map(|(a, b)| a + b).max().unwrap_or(0);
+            let largest = units.map(|(l, u)| self.unit_bytes(l, u)).map(|(a, b)| a + b).max().unwrap_or(0);
             self.open_cell_bytes(cell) + largest
         };
         self.cells.iter().map(of_cell).max().unwrap_or(0)

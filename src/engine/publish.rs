@@ -9,8 +9,8 @@ use super::cell::OpenCell;
 use super::plan::{Input, Layer, ScenePlan, Terrain};
 use crate::calibrate::Level;
 use crate::catalog::{
-    self, Angles, AssetRecord, BandRecord, BitField, ClassRecord, CollectionRecord, Expression, ItemRecord, Link, Parent,
-    Processing, Projection, Provider, RasterRecord, Statistics, media_type,
+    self, Angles, AssetRecord, BandRecord, BitField, ClassRecord, CollectionRecord, Expression, ItemRecord, Link,
+    Parent, Processing, Projection, Provider, RasterRecord, Statistics, media_type,
 };
 use crate::cog::{BandSpec, BandStatistics, BigTiff, Color, Compression, Predictor, SampleType, Spec};
 use crate::config::{Codec, Mode, Pipeline};
@@ -110,9 +110,11 @@ fn bands(plan: &ScenePlan, product: &Product) -> Vec<BandSpec> {
         color,
     };
     match &product.program {
-        Program::Bands(roles) => roles.iter().map(|r| band(r.code(), unit(plan.pipeline.radiometry.level), color(*r))).collect(),
+        Program::Bands(roles) => {
+            roles.iter().map(|r| band(r.code(), unit(plan.pipeline.radiometry.level), color(*r))).collect()
+        }
         Program::Index(row) => vec![band(row.key, Some("1"), Color::Gray)],
-        Program::Qa => vec![band("qa", None, Color::Gray)],
+        Program::Qa => vec![band("qa", Some("1"), Color::Gray)],
     }
 }
 
@@ -258,7 +260,8 @@ fn common(plan: &ScenePlan) -> ItemRecord {
     let scene = &plan.scene;
     let light = plan.illumination.as_ref();
     let view = scene.view;
-    let software = [("fieldglow", env!("CARGO_PKG_VERSION").to_owned()), ("gdal", gdal::version::VersionInfo::release_name())];
+    let software =
+        [("fieldglow", env!("CARGO_PKG_VERSION").to_owned()), ("gdal", gdal::version::VersionInfo::release_name())];
     let gsd = scene.parts.iter().filter_map(|p| p.gsd_m).map(|(a, b)| a.min(b)).fold(f64::INFINITY, f64::min);
     ItemRecord {
         id: String::new(),
@@ -346,9 +349,15 @@ fn extras(plan: &ScenePlan) -> Map<String, Value> {
     for (key, value) in [
         ("fieldglow:key", json!(plan.key)),
         ("fieldglow:pipeline", json!(plan.pipeline.name)),
-        ("fieldglow:input", json!({ "sha256": plan.identity, "level": plan.scene.level, "original_time": plan.scene.time.original, "original_offset": plan.scene.time.original_offset })),
+        (
+            "fieldglow:input",
+            json!({ "sha256": plan.identity, "level": plan.scene.level, "original_time": plan.scene.time.original, "original_offset": plan.scene.time.original_offset }),
+        ),
         ("fieldglow:radiometry", json!({ "level": plan.pipeline.radiometry.level, "bands": bands })),
-        ("fieldglow:geometry", json!({ "mode": plan.pipeline.geometry.mode, "resampling": plan.pipeline.geometry.resampling, "height": terrain })),
+        (
+            "fieldglow:geometry",
+            json!({ "mode": plan.pipeline.geometry.mode, "resampling": plan.pipeline.geometry.resampling, "height": terrain }),
+        ),
     ] {
         map.insert(key.to_owned(), value);
     }
@@ -363,7 +372,9 @@ fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, 
         Level::Toa => "top-of-atmosphere reflectance",
     };
     let (title, roles, expression) = match &product.program {
-        Program::Bands(_) => (what.to_owned(), vec!["data", if level == Level::Toa { "reflectance" } else { "radiance" }], None),
+        Program::Bands(_) => {
+            (what.to_owned(), vec!["data", if level == Level::Toa { "reflectance" } else { "radiance" }], None)
+        }
         Program::Index(row) => (
             row.name.to_owned(),
             vec!["data"],
@@ -405,7 +416,8 @@ fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, 
             }
         })
         .collect();
-    let bitfields = if product.encoding == Encoding::Bits { qa::BITS.iter().map(bit_field).collect() } else { Vec::new() };
+    let bitfields =
+        if product.encoding == Encoding::Bits { qa::BITS.iter().map(bit_field).collect() } else { Vec::new() };
     AssetRecord {
         key: product.name.clone(),
         href: catalog::href_from_path(&format!("./{}/{}.tif", plan.key8(), product.name)),
@@ -459,16 +471,21 @@ pub fn collect(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
     let prefix = format!("{pipeline}/");
     for name in store.list(pipeline, "/item.json")? {
         let Some(bytes) = store.get(&name)? else { continue };
-        let item: Value = serde_json::from_slice(&bytes).map_err(|source| super::EngineError::NoItem { name: name.clone(), source })?;
+        let item: Value = serde_json::from_slice(&bytes)
+            .map_err(|source| super::EngineError::NoItem { name: name.clone(), source })?;
         items.push((catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), item));
     }
     if items.is_empty() {
         return Err(super::EngineError::NothingToCollect { folder: format!("{}/{pipeline}", store.url()) }.into());
     }
     // Every scene Item says what its pipeline says of the Collection; the latest acquisition has the last word.
-    let told = items.iter().filter_map(|(_, i)| Some((i.get("id")?.as_str()?, i.pointer("/properties/fieldglow:collection")?)));
+    let told = items
+        .iter()
+        .filter_map(|(_, i)| Some((i.get("id")?.as_str()?, i.pointer("/properties/fieldglow:collection")?)));
     let told = told.max_by_key(|(id, _)| *id).map(|(_, v)| v.clone()).unwrap_or_else(|| json!({}));
-    let text = |key: &str, default: &str| told.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).unwrap_or(default).to_owned();
+    let text = |key: &str, default: &str| {
+        told.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).unwrap_or(default).to_owned()
+    };
     let providers: Vec<crate::config::Provider> =
         told.get("providers").cloned().and_then(|v| serde_json::from_value(v).ok()).unwrap_or_default();
     let record = CollectionRecord {

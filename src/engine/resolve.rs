@@ -113,7 +113,11 @@ fn wanted_products(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warnin
             (_, None) if scaled => Encoding::ScaledI16,
             (_, None) => Encoding::F32,
         };
-        wanted.push((p.resolution.unwrap_or(default_pixel), Product { name: p.name.clone(), program, encoding }, roles));
+        wanted.push((
+            p.resolution.unwrap_or(default_pixel),
+            Product { name: p.name.clone(), program, encoding },
+            roles,
+        ));
     }
     let of_others = |pixel: f64, wanted: &[Wanted]| -> Vec<Role> {
         let others = wanted.iter().filter(|(p, product, _)| *p == pixel && product.program != Program::Qa);
@@ -146,14 +150,20 @@ fn parts_of<'a>(scene: &'a Scene, roles: &BTreeSet<Role>) -> Vec<(usize, &'a Par
 
 fn unplaced(part: &Part, mode: Mode) -> EngineError {
     let (reason, remedy) = match (&part.sensor_model, mode) {
-        (SensorModel::Unknown { reason }, _) => (reason.clone(), "add the missing RPC file or georeference, or describe it in a `scene.toml`"),
-        (SensorModel::Rpc(_), _) => ("it has RPC, so its pixels are in sensor geometry".into(), "set `geometry.mode` to `ortho`, with heights"),
-        (SensorModel::Projected { .. }, _) => ("it is projected already".into(), "set `geometry.mode` to `grid` or `native`"),
+        (SensorModel::Unknown { reason }, _) => {
+            (reason.clone(), "add the missing RPC file or georeference, or describe it in a `scene.toml`")
+        }
+        (SensorModel::Rpc(_), _) => {
+            ("it has RPC, so its pixels are in sensor geometry".into(), "set `geometry.mode` to `ortho`, with heights")
+        }
+        (SensorModel::Projected { .. }, _) => {
+            ("it is projected already".into(), "set `geometry.mode` to `grid` or `native`")
+        }
     };
     EngineError::Placement { part: part.name.clone(), reason, remedy: remedy.into() }
 }
 
-fn sensor<'a>(part: &'a Part, mode: Mode) -> Result<Sensor> {
+fn sensor(part: &Part, mode: Mode) -> Result<Sensor> {
     match &part.sensor_model {
         SensorModel::Rpc(rpc) => Ok(Sensor::from(&**rpc)),
         _ => Err(unplaced(part, mode).into()),
@@ -163,7 +173,9 @@ fn sensor<'a>(part: &'a Part, mode: Mode) -> Result<Sensor> {
 /// Opens the terrain and makes sure that it covers every part that is needed.
 fn terrain(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>) -> Result<Terrain> {
     let geometry = &pipeline.geometry;
-    let Some(height) = geometry.height.as_ref().filter(|_| geometry.mode == Mode::Ortho) else { return Ok(Terrain::None) };
+    let Some(height) = geometry.height.as_ref().filter(|_| geometry.mode == Mode::Ortho) else {
+        return Ok(Terrain::None);
+    };
     let sensors = parts_of(scene, roles)
         .into_iter()
         .map(|(_, p)| Ok((sensor(p, geometry.mode)?, (p.rows, p.cols))))
@@ -178,10 +190,12 @@ fn terrain(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>) -> Result
     let middle = sensors.first().map_or(0.0, |(s, _)| s.middle_height_m());
     let around = bounds(&ground(middle)?);
     let geoid = match (&height.geoid, height.datum) {
-        (Some(path), Datum::Egm96 | Datum::Egm2008) => Some(geoid(path, around)?),
+        (Some(path), Some(Datum::Egm96 | Datum::Egm2008)) => Some(geoid(path, around)?),
         _ => None,
     };
-    let undulation = geoid.as_ref().map_or(0.0, |g| super::locate::undulation(g, 0.5 * (around[0] + around[2]), 0.5 * (around[1] + around[3])));
+    let undulation = geoid
+        .as_ref()
+        .map_or(0.0, |g| super::locate::undulation(g, 0.5 * (around[0] + around[2]), 0.5 * (around[1] + around[3])));
     let dem = match (&height.dem, height.constant) {
         (Some(path), _) => Arc::new(Heights::open(path)?),
         (None, constant) => return Ok(Terrain::Constant(constant.unwrap_or(0.0) + undulation)),
@@ -213,7 +227,9 @@ fn geoid(path: &Path, around: [f64; 4]) -> Result<Geoid> {
     let positions: Vec<(f64, f64)> = corners
         .iter()
         .map(|(lon, lat)| {
-            let lon = [*lon, lon + 360.0, lon - 360.0].into_iter().find(|l| (0.0..=last.0).contains(&grid.position(*l, *lat).0));
+            let lon = [*lon, lon + 360.0, lon - 360.0]
+                .into_iter()
+                .find(|l| (0.0..=last.0).contains(&grid.position(*l, *lat).0));
             lon.map_or((f64::NAN, f64::NAN), |l| grid.position(l, *lat))
         })
         .collect();
@@ -221,7 +237,8 @@ fn geoid(path: &Path, around: [f64; 4]) -> Result<Geoid> {
     if !b.iter().all(|v| v.is_finite()) || b[1] < 0.0 || b[3] > last.1 {
         return Err(not_covered(&grid, &corners).into());
     }
-    let window = grid.read(grid.window_for((b[0], b[1]), (b[2], b[3])).grow(4).intersect(grid.window_for((0.0, 0.0), last)))?;
+    let window =
+        grid.read(grid.window_for((b[0], b[1]), (b[2], b[3])).grow(4).intersect(grid.window_for((0.0, 0.0), last)))?;
     Ok(Geoid { grid, window })
 }
 
@@ -254,7 +271,11 @@ fn center(scene: &Scene, roles: &BTreeSet<Role>) -> Result<Option<(f64, f64)>> {
     Ok(match &part.sensor_model {
         SensorModel::Rpc(rpc) => {
             let sensor = Sensor::from(&**rpc);
-            Some(sensor.ground_from_image(col - 0.5, row - 0.5, sensor.middle_height_m()).within(|c| c.stage = Some("geometry"))?)
+            Some(
+                sensor
+                    .ground_from_image(col - 0.5, row - 0.5, sensor.middle_height_m())
+                    .within(|c| c.stage = Some("geometry"))?,
+            )
         }
         SensorModel::Projected { crs, transform } => {
             let center = transform.world_from_pixel(col, row);
@@ -283,18 +304,20 @@ fn needs_sun(scene: &Scene) -> bool {
 
 fn options(pipeline: &Pipeline) -> calibrate::Options {
     let r = &pipeline.radiometry;
-    calibrate::Options { esun: r.esun.clone(), sun_zenith_deg: r.sun_zenith, accept_sun_conflict: r.accept_sun_conflict }
+    calibrate::Options {
+        esun: r.esun.clone(),
+        sun_zenith_deg: r.sun_zenith,
+        accept_sun_conflict: r.accept_sun_conflict,
+    }
 }
 
 fn crs(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>, center: Option<(f64, f64)>) -> Result<Crs> {
     let parts = parts_of(scene, roles);
-    if pipeline.geometry.mode == Mode::Native {
-        for (_, part) in &parts {
-            return match &part.sensor_model {
-                SensorModel::Projected { crs, .. } => Ok(crs.clone()),
-                _ => Err(unplaced(part, Mode::Native).into()),
-            };
-        }
+    if let (Mode::Native, Some((_, part))) = (pipeline.geometry.mode, parts.first()) {
+        return match &part.sensor_model {
+            SensorModel::Projected { crs, .. } => Ok(crs.clone()),
+            _ => Err(unplaced(part, Mode::Native).into()),
+        };
     }
     match (pipeline.geometry.crs.as_deref().unwrap_or("utm"), center) {
         ("utm", Some((lon, lat))) => Ok(Crs::utm(lon, lat)?),
@@ -306,14 +329,21 @@ fn crs(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>, center: Optio
     }
 }
 
-fn layers(scene: &Scene, pipeline: &Pipeline, wanted: Vec<Wanted>, crs: &Crs, light: Option<&Illumination>) -> Result<Vec<Layer>> {
+fn layers(
+    scene: &Scene,
+    pipeline: &Pipeline,
+    wanted: Vec<Wanted>,
+    crs: &Crs,
+    light: Option<&Illumination>,
+) -> Result<Vec<Layer>> {
     let mut rasters: BTreeMap<PathBuf, Arc<Raster>> = BTreeMap::new();
     let native = pipeline.geometry.mode == Mode::Native;
     // Products of one pixel size share a layer; native products share one with those of the same parts.
     let mut groups: Vec<(f64, Vec<usize>, Vec<Wanted>)> = Vec::new();
     for w in wanted {
         let roles: BTreeSet<Role> = w.2.iter().copied().collect();
-        let parts: Vec<usize> = if native { parts_of(scene, &roles).into_iter().map(|(k, _)| k).collect() } else { Vec::new() };
+        let parts: Vec<usize> =
+            if native { parts_of(scene, &roles).into_iter().map(|(k, _)| k).collect() } else { Vec::new() };
         match groups.iter_mut().find(|(pixel, p, _)| *pixel == w.0 && *p == parts) {
             Some((_, _, members)) => members.push(w),
             None => groups.push((w.0, parts, vec![w])),
@@ -359,20 +389,35 @@ fn layers(scene: &Scene, pipeline: &Pipeline, wanted: Vec<Wanted>, crs: &Crs, li
             }
             let placement = placement(part, pipeline.geometry.mode)?;
             let saturation = calibrate::saturation_dn(part).map(|v| v as f32);
-            inputs.push(Input { part: k, first_plane, bands, fill: part.fill.map(|f| f as f32), saturation, placement });
+            inputs.push(Input {
+                part: k,
+                first_plane,
+                bands,
+                fill: part.fill.map(|f| f as f32),
+                saturation,
+                placement,
+            });
         }
         if native && inputs.len() > 1 {
             let names: Vec<_> = inputs.iter().map(|i| scene.parts[i.part].name.clone()).collect();
             let products: Vec<_> = members.iter().map(|(_, p, _)| p.name.as_str()).collect();
             return Err(EngineError::Placement {
                 part: names.join(" and "),
-                reason: format!("product {} needs both, and in mode `native` they have pixels of their own", products.join(", ")),
+                reason: format!(
+                    "product {} needs both, and in mode `native` they have pixels of their own",
+                    products.join(", ")
+                ),
                 remedy: "give `qa` its `bands`, or set `geometry.mode` to `grid`".into(),
             }
             .into());
         }
         let pixel_m = if native { native_pixel_m(scene, &inputs, crs) } else { pixel };
-        layers.push(Layer { pixel_m, roles: planes, inputs, products: members.into_iter().map(|(_, p, _)| p).collect() });
+        layers.push(Layer {
+            pixel_m,
+            roles: planes,
+            inputs,
+            products: members.into_iter().map(|(_, p, _)| p).collect(),
+        });
     }
     Ok(layers)
 }
@@ -381,14 +426,19 @@ fn placement(part: &Part, mode: Mode) -> Result<Placement> {
     match (&part.sensor_model, mode) {
         (SensorModel::Rpc(rpc), Mode::Ortho) => Ok(Placement::Sensor(Box::new(Sensor::from(&**rpc)))),
         (SensorModel::Projected { .. }, Mode::Native) => Ok(Placement::Same),
-        (SensorModel::Projected { crs, transform }, Mode::Grid) => Ok(Placement::Map { crs: crs.clone(), transform: *transform }),
+        (SensorModel::Projected { crs, transform }, Mode::Grid) => {
+            Ok(Placement::Map { crs: crs.clone(), transform: *transform })
+        }
         _ => Err(unplaced(part, mode).into()),
     }
 }
 
 /// Edge of a native pixel, metres, near enough for a catalogue.
 fn native_pixel_m(scene: &Scene, inputs: &[Input], crs: &Crs) -> f64 {
-    let Some(SensorModel::Projected { transform, .. }) = inputs.first().map(|i| &scene.parts[i.part].sensor_model) else { return 1.0 };
+    let Some(SensorModel::Projected { transform, .. }) = inputs.first().map(|i| &scene.parts[i.part].sensor_model)
+    else {
+        return 1.0;
+    };
     let edge = transform.determinant().abs().sqrt();
     if crs.is_geographic() { edge * 111_320.0 } else { edge }
 }
@@ -419,7 +469,9 @@ fn outline(scene: &Scene, layers: &[Layer], terrain: &Terrain) -> Result<Outline
             SensorModel::Rpc(rpc) => {
                 let sensor = Sensor::from(&**rpc);
                 for h in &heights {
-                    points.extend(ortho::outline(&sensor, (part.rows, part.cols), *h).within(|c| c.stage = Some("geometry"))?);
+                    points.extend(
+                        ortho::outline(&sensor, (part.rows, part.cols), *h).within(|c| c.stage = Some("geometry"))?,
+                    );
                 }
             }
             SensorModel::Projected { crs, transform } => {
@@ -482,7 +534,8 @@ fn native_cells(scene: &Scene, layers: &[Layer], crs: &Crs) -> Result<Vec<Cell>>
             _ => Err(unplaced(p, Mode::Native)),
         })
         .collect::<Result<_, _>>()?;
-    let Some((finest, _, base)) = geo.iter().min_by(|a, b| a.2.determinant().abs().total_cmp(&b.2.determinant().abs())) else {
+    let Some((finest, _, base)) = geo.iter().min_by(|a, b| a.2.determinant().abs().total_cmp(&b.2.determinant().abs()))
+    else {
         return Ok(Vec::new());
     };
     // Ratio of pixel sizes to the finest part, which must be whole, from one common corner.
@@ -498,7 +551,10 @@ fn native_cells(scene: &Scene, layers: &[Layer], crs: &Crs) -> Result<Vec<Cell>>
             } else {
                 Err(EngineError::Placement {
                     part: part.name.clone(),
-                    reason: format!("its pixels do not fit those of {} ({ratio:.4} times as large, shifted by {dx:.2}, {dy:.2})", finest.name),
+                    reason: format!(
+                        "its pixels do not fit those of {} ({ratio:.4} times as large, shifted by {dx:.2}, {dy:.2})",
+                        finest.name
+                    ),
                     remedy: "set `geometry.mode` to `grid`".into(),
                 })
             }
@@ -515,7 +571,11 @@ fn native_cells(scene: &Scene, layers: &[Layer], crs: &Crs) -> Result<Vec<Cell>>
             for ((part, _, t), ratio) in geo.iter().zip(&ratios) {
                 let wanted = Window::new((row / ratio) as i64, (col / ratio) as i64, side / ratio, side / ratio);
                 let window = wanted.intersect(Window::new(0, 0, part.rows, part.cols));
-                lattices.push(Lattice { transform: t.shifted(window.col as f64, window.row as f64), rows: window.rows, cols: window.cols });
+                lattices.push(Lattice {
+                    transform: t.shifted(window.col as f64, window.row as f64),
+                    rows: window.rows,
+                    cols: window.cols,
+                });
                 windows.push(window);
             }
             if windows.iter().any(|w| w.is_empty()) {

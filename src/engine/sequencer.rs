@@ -150,7 +150,9 @@ fn start(cell: Arc<OpenCell>, reservation: Reservation, store: &dyn Store) -> Re
     let files = (0..cell.files())
         .map(|f| {
             let (layer, product) = publish::product_of(&cell.plan, f);
-            let name = cell.plan.object(&cell.cell().name, &format!("{}/{}.tif", cell.plan.key8(), layer.products[product].name));
+            let name = cell
+                .plan
+                .object(&cell.cell().name, &format!("{}/{}.tif", cell.plan.key8(), layer.products[product].name));
             Ok(Some((Writer::new(cell.spec(f).clone())?, store.start(&name)?)))
         })
         .collect::<Result<Vec<_>>>()?;
@@ -198,7 +200,8 @@ fn publish(mut open: Open, store: &dyn Store, published: &mut Published) -> Resu
     let mut outlines = Vec::new();
     for (l, layer) in cell.plan.layers.iter().enumerate() {
         let lattice = &cell.cell().lattices[l];
-        let units: Vec<&UnitFacts> = cell.units.iter().zip(&facts).filter(|((ul, _), _)| *ul == l).map(|(_, u)| *u).collect();
+        let units: Vec<&UnitFacts> =
+            cell.units.iter().zip(&facts).filter(|((ul, _), _)| *ul == l).map(|(_, u)| *u).collect();
         let hull = super::unit::hull(units.iter().flat_map(|u| u.hull.iter().map(|c| (c.x, c.y))).collect());
         let map: Vec<(f64, f64)> = hull.iter().map(|c| lattice.transform.world_from_pixel(c.x, c.y)).collect();
         let outline = super::publish::geographic(&cell.plan.crs, &map)?;
@@ -212,7 +215,14 @@ fn publish(mut open: Open, store: &dyn Store, published: &mut Published) -> Resu
             }
             let stored = sink.complete(&finished.prefix)?;
             published.bytes += stored.size;
-            records.push(FileRecord { layer: l, product: k, stats, stored, header_size: finished.header_size, outline: outline.clone() });
+            records.push(FileRecord {
+                layer: l,
+                product: k,
+                stats,
+                stored,
+                header_size: finished.header_size,
+                outline: outline.clone(),
+            });
         }
         outlines.extend(outline);
     }

@@ -105,7 +105,8 @@ fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Outpu
         .map(|(input, located)| {
             let started = Instant::now();
             let part = &plan.scene.parts[input.part];
-            let (located, source) = located.unit(plan, input, l.pixel_m, window).within(|c| c.stage = Some("geometry"))?;
+            let (located, source) =
+                located.unit(plan, input, l.pixel_m, window).within(|c| c.stage = Some("geometry"))?;
             out.seconds.locate += started.elapsed().as_secs_f64();
             let started = Instant::now();
             let block = source
@@ -192,7 +193,8 @@ fn resample_strip(
         for r in 0..rows {
             source.located.locate(top + r, from.window, &mut scratch.rows, &mut scratch.col, &mut scratch.row)?;
             let at = r * cols..(r + 1) * cols;
-            let mut row = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state: &mut states[at.clone()] };
+            let mut row =
+                resample::Row { planes: target, plane_len: pixels, offset: r * cols, state: &mut states[at.clone()] };
             resample::bilinear(pixel_source, &scratch.col, &scratch.row, &mut scratch.taps, &mut row);
             if several {
                 for (all, one) in scratch.state[at.clone()].iter_mut().zip(&states[at]) {
@@ -261,7 +263,14 @@ fn statistics(raw: &RawTile, encoding: Encoding) -> Vec<Stats> {
 }
 
 /// Encodes the tiles of a unit and of its share of every overview, as far as they are complete.
-fn fold(cell: &OpenCell, file: usize, window: Window, raw: RawTile, encoding: Encoding, out: &mut Output) -> Result<()> {
+fn fold(
+    cell: &OpenCell,
+    file: usize,
+    window: Window,
+    raw: RawTile,
+    encoding: Encoding,
+    out: &mut Output,
+) -> Result<()> {
     let levels = cell.levels(file);
     let mut pixels = raw;
     ENCODERS.with_borrow_mut(|encoders| {
@@ -274,7 +283,8 @@ fn fold(cell: &OpenCell, file: usize, window: Window, raw: RawTile, encoding: En
         }
         let Some(encoder) = encoders.get_mut(&key) else { return Ok(()) };
         for level in 0..levels {
-            let share = Share { level, row: window.row as usize >> level, col: window.col as usize >> level, pixels: &pixels };
+            let share =
+                Share { level, row: window.row as usize >> level, col: window.col as usize >> level, pixels: &pixels };
             cell.assembly(file).add(&share, |(level, row, col), tile| -> Result<()> {
                 let index = TileIndex { level, row, col };
                 let encoded = match &tile.samples {

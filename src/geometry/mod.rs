@@ -34,7 +34,9 @@ pub enum GeometryError {
     #[error("locating output pixels")]
     Transform(#[source] CrsError),
     /// An image position has no ground position.
-    #[error("the sensor model has no ground position for image position ({col:.1}, {row:.1}) at height {height:.1} m; its coefficients are damaged or belong to another image")]
+    #[error(
+        "the sensor model has no ground position for image position ({col:.1}, {row:.1}) at height {height:.1} m; its coefficients are damaged or belong to another image"
+    )]
     NoGround {
         /// Column.
         col: f64,
@@ -44,7 +46,9 @@ pub enum GeometryError {
         height: f64,
     },
     /// A pixel was needed that was not read.
-    #[error("internal fault: image position ({col:.2}, {row:.2}) lies outside the window {window} that was read for it; please report it with the scene")]
+    #[error(
+        "internal fault: image position ({col:.2}, {row:.2}) lies outside the window {window} that was read for it; please report it with the scene"
+    )]
     OutsideWindow {
         /// Column.
         col: f64,
@@ -78,7 +82,8 @@ fn into_window(col: &mut [f64], row: &mut [f64], window: Window, image: (usize, 
         let (wc, wr) = (*c - left, *r - top);
         // At the edge of the image a neighbour is missing anyway; elsewhere all four must have been read.
         let low = (wc >= 0.0 || window.col == 0) && (wr >= 0.0 || window.row == 0);
-        let high = (wc <= width - 1.0 || left + width >= image_cols) && (wr <= height - 1.0 || top + height >= image_rows);
+        let high =
+            (wc <= width - 1.0 || left + width >= image_cols) && (wr <= height - 1.0 || top + height >= image_rows);
         if inside_image && !(low && high) {
             missed = Some((*c, *r));
         }
@@ -98,7 +103,8 @@ fn window_around(min: (f64, f64), max: (f64, f64), image: (usize, usize)) -> Opt
     let low = |v: f64| v.floor().clamp(-1e12, 1e12) as i64 - MARGIN as i64;
     let high = |v: f64| v.ceil().clamp(-1e12, 1e12) as i64 + MARGIN as i64 + 1;
     let (c0, r0, c1, r1) = (low(min.0), low(min.1), high(max.0), high(max.1));
-    let window = Window::new(r0, c0, (r1 - r0) as usize, (c1 - c0) as usize).intersect(Window::new(0, 0, image.0, image.1));
+    let window =
+        Window::new(r0, c0, (r1 - r0) as usize, (c1 - c0) as usize).intersect(Window::new(0, 0, image.0, image.1));
     (!window.is_empty()).then_some(window)
 }
 

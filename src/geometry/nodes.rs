@@ -136,7 +136,8 @@ mod tests {
     fn interpolation_keeps_the_limit_at_every_pixel_for_fine_and_coarse_grids() {
         for (pixel, rows) in [(0.5, 700), (3.0, 700), (30.0, 600), (300.0, 300)] {
             let f = ToGeographic(PointTransform::new(&Crs::from_epsg(32651).unwrap(), &Crs::wgs84()).unwrap(), pixel);
-            let lattice = Lattice { transform: GeoTransform::north_up(300_000.0, 4_900_000.0, pixel), rows, cols: rows };
+            let lattice =
+                Lattice { transform: GeoTransform::north_up(300_000.0, 4_900_000.0, pixel), rows, cols: rows };
             let step = choose_step(&lattice, &f).unwrap();
             let window = Window::new(128, 64, 130, 200);
             let nodes = Nodes::new(&lattice, window, step, &f).unwrap();

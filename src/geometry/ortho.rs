@@ -26,13 +26,16 @@ pub enum UnitHeights {
     },
 }
 
+/// Position (col, row) in a DEM of map coordinates in its system.
+pub type Position<'a> = dyn Fn(f64, f64) -> (f64, f64) + Sync + 'a;
+
 /// From map coordinates to what the terrain and the sensor model want: longitude, latitude, position in the DEM, and geoid
 /// undulation.
 pub struct Ground<'a> {
     /// Grid to longitude and latitude.
     pub to_geographic: &'a PointTransform,
     /// Grid to the DEM's system, and that to positions in it; `None` for a constant height.
-    pub dem: Option<(&'a PointTransform, &'a (dyn Fn(f64, f64) -> (f64, f64) + Sync))>,
+    pub dem: Option<(&'a PointTransform, &'a Position<'a>)>,
     /// Undulation at longitude and latitude, metres; `None` for heights above the ellipsoid.
     pub undulation: Option<&'a (dyn Fn(f64, f64) -> f64 + Sync)>,
     /// Size of an output pixel, metres.
@@ -103,7 +106,12 @@ impl Ortho {
     ///
     /// # Errors
     /// When a point of the cell has no longitude and latitude.
-    pub fn new(sensor: Sensor, image: (usize, usize), lattice: Lattice, ground: &Ground<'_>) -> Result<Self, GeometryError> {
+    pub fn new(
+        sensor: Sensor,
+        image: (usize, usize),
+        lattice: Lattice,
+        ground: &Ground<'_>,
+    ) -> Result<Self, GeometryError> {
         let step = nodes::choose_step(&lattice, ground)?;
         Ok(Self { sensor, image, lattice, step })
     }

@@ -75,7 +75,13 @@ impl ProjectedUnit<'_> {
     ///
     /// # Errors
     /// [`GeometryError::OutsideWindow`].
-    pub fn locate(&self, row: usize, source: Window, col_out: &mut [f64], row_out: &mut [f64]) -> Result<(), GeometryError> {
+    pub fn locate(
+        &self,
+        row: usize,
+        source: Window,
+        col_out: &mut [f64],
+        row_out: &mut [f64],
+    ) -> Result<(), GeometryError> {
         self.nodes.row(0, row, col_out);
         self.nodes.row(1, row, row_out);
         into_window(col_out, row_out, source, self.projected.image)

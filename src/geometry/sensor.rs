@@ -89,9 +89,20 @@ mod tests {
 
     pub(crate) fn rpc() -> Rpc {
         let mut r = Rpc {
-            row_off: 3000.0, col_off: 4000.0, lat_off: 43.9, lon_off: 125.3, height_off: 220.0,
-            row_scale: 3100.0, col_scale: 4100.0, lat_scale: 0.15, lon_scale: 0.2, height_scale: 500.0,
-            row_num: [0.0; 20], row_den: [0.0; 20], col_num: [0.0; 20], col_den: [0.0; 20],
+            row_off: 3000.0,
+            col_off: 4000.0,
+            lat_off: 43.9,
+            lon_off: 125.3,
+            height_off: 220.0,
+            row_scale: 3100.0,
+            col_scale: 4100.0,
+            lat_scale: 0.15,
+            lon_scale: 0.2,
+            height_scale: 500.0,
+            row_num: [0.0; 20],
+            row_den: [0.0; 20],
+            col_num: [0.0; 20],
+            col_den: [0.0; 20],
         };
         (r.row_den[0], r.col_den[0]) = (1.0, 1.0);
         (r.col_num[1], r.col_num[2], r.col_num[3]) = (0.98, -0.05, -0.01);
@@ -103,7 +114,9 @@ mod tests {
     #[test]
     fn image_and_ground_are_inverse() {
         let s = Sensor::from(&rpc());
-        for (col, row, h) in [(0.0, 0.0, 0.0), (8000.0, 6000.0, 600.0), (4000.0, 3000.0, 220.0), (-20.0, 6100.0, -100.0)] {
+        for (col, row, h) in
+            [(0.0, 0.0, 0.0), (8000.0, 6000.0, 600.0), (4000.0, 3000.0, 220.0), (-20.0, 6100.0, -100.0)]
+        {
             let (lon, lat) = s.ground_from_image(col, row, h).unwrap();
             let (mut c, mut r) = ([0.0], [0.0]);
             s.image_from_ground(&[lon], &[lat], &[h], &mut c, &mut r);

@@ -79,9 +79,8 @@ impl SquareGrid {
 
     /// `UTM51N-3840-E0083-N1251`: system, edge, column and row.
     pub fn name(&self, cell: &SquareCell) -> String {
-        let signed = |v: i64, plus: char, minus: char| {
-            format!("{}{:04}", if v < 0 { minus } else { plus }, v.unsigned_abs())
-        };
+        let signed =
+            |v: i64, plus: char, minus: char| format!("{}{:04}", if v < 0 { minus } else { plus }, v.unsigned_abs());
         let edge = self.edge_m;
         format!("{}-{edge}-{}-{}", self.crs.short_name(), signed(cell.i, 'E', 'W'), signed(cell.j, 'N', 'S'))
     }
@@ -89,8 +88,11 @@ impl SquareGrid {
     /// The pixels of one resolution over a cell; `None` when the edge is no whole number of them.
     pub fn lattice(&self, cell: &SquareCell, pixel_m: f64) -> Option<Lattice> {
         let n = pixels_per_edge(self.edge_m, pixel_m)?;
-        let transform =
-            GeoTransform::north_up(cell.i as f64 * self.edge_m, (cell.j + 1) as f64 * self.edge_m, self.edge_m / n as f64);
+        let transform = GeoTransform::north_up(
+            cell.i as f64 * self.edge_m,
+            (cell.j + 1) as f64 * self.edge_m,
+            self.edge_m / n as f64,
+        );
         Some(Lattice { transform, rows: n, cols: n })
     }
 
@@ -108,7 +110,9 @@ mod tests {
 
     #[test]
     fn edges_follow_the_finest_pixel_and_never_exceed_the_largest_side() {
-        for (finest, edge) in [(10.0, 7680.0), (1.0, 7680.0), (0.75, 3840.0), (0.5, 3840.0), (0.3, 1920.0), (0.25, 1920.0), (0.2, 960.0)] {
+        for (finest, edge) in
+            [(10.0, 7680.0), (1.0, 7680.0), (0.75, 3840.0), (0.5, 3840.0), (0.3, 1920.0), (0.25, 1920.0), (0.2, 960.0)]
+        {
             assert_eq!(edge_m(finest), edge, "{finest}");
             assert!(edge / finest <= MAX_SIDE as f64);
         }

@@ -89,13 +89,23 @@ impl Crs {
             Some(c) => Some(c),
             None => identified.auto_identify_epsg().ok().and_then(|()| code(&identified)),
         };
-        Ok(Self { wkt: identified.to_wkt()?, epsg, geographic: srs.is_geographic(), metric: srs.is_projected() && (srs.linear_units() - 1.0).abs() < 1e-12 })
+        Ok(Self {
+            wkt: identified.to_wkt()?,
+            epsg,
+            geographic: srs.is_geographic(),
+            metric: srs.is_projected() && (srs.linear_units() - 1.0).abs() < 1e-12,
+        })
     }
 
     /// WGS 84 longitude and latitude.
     pub fn wgs84() -> Self {
         // The definition is part of PROJ itself; failing here means a broken installation, which every later call reports.
-        Self::from_epsg(4326).unwrap_or_else(|_| Self { wkt: "EPSG:4326".into(), epsg: Some(4326), geographic: true, metric: false })
+        Self::from_epsg(4326).unwrap_or_else(|_| Self {
+            wkt: "EPSG:4326".into(),
+            epsg: Some(4326),
+            geographic: true,
+            metric: false,
+        })
     }
 
     /// UTM zone of a longitude and latitude on WGS 84, with the exceptions of Norway and Svalbard left out on purpose:
@@ -190,7 +200,11 @@ impl PointTransform {
             None
         } else {
             let transform = CoordTransform::new(&from.spatial_ref()?, &to.spatial_ref()?);
-            Some(transform.map_err(|source| CrsError::NoTransform { from: from.to_string(), to: to.to_string(), source })?)
+            Some(transform.map_err(|source| CrsError::NoTransform {
+                from: from.to_string(),
+                to: to.to_string(),
+                source,
+            })?)
         };
         Ok(Self { inner, from: from.to_string(), to: to.to_string() })
     }

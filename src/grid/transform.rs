@@ -40,10 +40,7 @@ impl GeoTransform {
 
     /// Map coordinates of a pixel position.
     pub fn world_from_pixel(self, col: f64, row: f64) -> (f64, f64) {
-        (
-            self.x0 + self.dx_col * col + self.dx_row * row,
-            self.y0 + self.dy_col * col + self.dy_row * row,
-        )
+        (self.x0 + self.dx_col * col + self.dx_row * row, self.y0 + self.dy_col * col + self.dy_row * row)
     }
 
     /// Determinant: signed area of a pixel in map units squared.

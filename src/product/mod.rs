@@ -170,7 +170,11 @@ impl Product {
                 scratch.values.resize(pixels, f32::NAN);
                 match row.program {
                     indices::Program::NormalizedDifference { .. } => {
-                        index::normalized_difference(block.plane(planes[0]), block.plane(planes[1]), &mut scratch.values);
+                        index::normalized_difference(
+                            block.plane(planes[0]),
+                            block.plane(planes[1]),
+                            &mut scratch.values,
+                        );
                     }
                 }
                 store(scratch, block, 0, 1, &mut out.samples, samples)
@@ -180,7 +184,14 @@ impl Product {
 }
 
 /// Writes `scratch.values` as band `band` of `bands` interleaved ones; returns how many were clipped.
-fn store(scratch: &mut Scratch, block: &mut Block, band: usize, bands: usize, out: &mut Samples, at: std::ops::Range<usize>) -> u64 {
+fn store(
+    scratch: &mut Scratch,
+    block: &mut Block,
+    band: usize,
+    bands: usize,
+    out: &mut Samples,
+    at: std::ops::Range<usize>,
+) -> u64 {
     match out {
         Samples::I16(out) => {
             let n = scratch.values.len();
@@ -229,7 +240,11 @@ mod tests {
 
     #[test]
     fn bands_are_interleaved_quantised_and_clips_are_marked() {
-        let p = Product { name: "r".into(), program: Program::Bands(vec![Role::N, Role::R]), encoding: Encoding::ScaledI16 };
+        let p = Product {
+            name: "r".into(),
+            program: Program::Bands(vec![Role::N, Role::R]),
+            encoding: Encoding::ScaledI16,
+        };
         let mut b = block();
         let mut out = p.raw_tile(2, 3);
         assert_eq!(p.evaluate(&mut b, 1, &mut out, &mut Scratch::default()), 1);
@@ -244,7 +259,11 @@ mod tests {
 
     #[test]
     fn an_index_needs_all_its_bands() {
-        let p = Product { name: "ndvi".into(), program: Program::Index(&indices::CATALOG[0]), encoding: Encoding::ScaledI16 };
+        let p = Product {
+            name: "ndvi".into(),
+            program: Program::Index(&indices::CATALOG[0]),
+            encoding: Encoding::ScaledI16,
+        };
         let mut out = p.raw_tile(1, 3);
         p.evaluate(&mut block(), 0, &mut out, &mut Scratch::default());
         assert_eq!(out.samples, Samples::I16(vec![5000, -9231, NODATA_I16]));

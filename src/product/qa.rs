@@ -15,13 +15,21 @@ pub struct Bit {
 
 /// The bits that may be set, lowest first. Bits 1 to 7 are left to the classes Landsat Collection 2 has there.
 pub const BITS: &[Bit] = &[
-    Bit { offset: state::NODATA.trailing_zeros() as u8, name: "nodata", description: "no measurement in any band; no other bit is set" },
+    Bit {
+        offset: state::NODATA.trailing_zeros() as u8,
+        name: "nodata",
+        description: "no measurement in any band; no other bit is set",
+    },
     Bit {
         offset: state::SATURATED.trailing_zeros() as u8,
         name: "saturated",
         description: "at least one band reached the ceiling of its digitisation, or was interpolated from such a sample",
     },
-    Bit { offset: state::PARTIAL.trailing_zeros() as u8, name: "partial", description: "at least one band is invalid while another is valid" },
+    Bit {
+        offset: state::PARTIAL.trailing_zeros() as u8,
+        name: "partial",
+        description: "at least one band is invalid while another is valid",
+    },
     Bit {
         offset: state::CLIPPED.trailing_zeros() as u8,
         name: "clipped",

@@ -45,7 +45,11 @@ impl Assembly {
     ///
     /// # Errors
     /// What `emit` says.
-    pub fn add<E>(&self, share: &Share<'_>, mut emit: impl FnMut((usize, usize, usize), &RawTile) -> Result<(), E>) -> Result<(), E> {
+    pub fn add<E>(
+        &self,
+        share: &Share<'_>,
+        mut emit: impl FnMut((usize, usize, usize), &RawTile) -> Result<(), E>,
+    ) -> Result<(), E> {
         let Some(&(level_rows, level_cols)) = self.levels.get(share.level) else { return Ok(()) };
         let (t, p) = (self.tile, share.pixels);
         for tile_row in share.row / t..(share.row + p.rows).div_ceil(t) {
@@ -67,7 +71,9 @@ impl Assembly {
                     blank(p, t)
                 } else {
                     let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                    let entry = waiting.entry(at).or_insert_with(|| Waiting { pixels: blank(p, t), missing: inside.0 * inside.1 });
+                    let entry = waiting
+                        .entry(at)
+                        .or_insert_with(|| Waiting { pixels: blank(p, t), missing: inside.0 * inside.1 });
                     part.copy(p, &mut entry.pixels);
                     entry.missing = entry.missing.saturating_sub(covered);
                     if entry.missing > 0 {
@@ -138,7 +144,7 @@ mod tests {
     use crate::pyramid::halve;
 
     fn image(rows: usize, cols: usize) -> RawTile {
-        let samples = (0..rows * cols).map(|i| (i as u32 * 2_654_435_761 >> 20) as i16).collect();
+        let samples = (0..rows * cols).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 20) as i16).collect();
         RawTile { rows, cols, bands: 1, samples: Samples::I16(samples) }
     }
 
@@ -159,8 +165,9 @@ mod tests {
                 pyramid.push(halve(&pyramid[pyramid.len() - 1], OverviewRule::Average));
             }
             let assembly = Assembly::new(tile, pyramid.iter().map(|l| (l.rows, l.cols)).collect());
-            let mut units: Vec<(usize, usize)> =
-                (0..rows.div_ceil(unit)).flat_map(|r| (0..cols.div_ceil(unit)).map(move |c| (r * unit, c * unit))).collect();
+            let mut units: Vec<(usize, usize)> = (0..rows.div_ceil(unit))
+                .flat_map(|r| (0..cols.div_ceil(unit)).map(move |c| (r * unit, c * unit)))
+                .collect();
             units.sort_by_key(|(r, c)| (r * 7919 + c * 104_729) % 31);
             let mut tiles = BTreeMap::new();
             for (r, c) in units {

@@ -26,10 +26,12 @@ pub enum ReadError {
         path: PathBuf,
         /// What GDAL says.
         #[source]
-        source: gdal::errors::GdalError,
+        source: Box<gdal::errors::GdalError>,
     },
     /// Pixels cannot be read: truncated file, broken compression, I/O.
-    #[error("reading band {band}, window {window}, of `{path}`; the file is damaged or incomplete, compare its size and checksum with the vendor's")]
+    #[error(
+        "reading band {band}, window {window}, of `{path}`; the file is damaged or incomplete, compare its size and checksum with the vendor's"
+    )]
     Pixels {
         /// The file.
         path: PathBuf,
@@ -39,7 +41,7 @@ pub enum ReadError {
         window: Window,
         /// What GDAL says.
         #[source]
-        source: gdal::errors::GdalError,
+        source: Box<gdal::errors::GdalError>,
     },
     /// A raster lacks what is needed of it.
     #[error("the raster `{path}` has no {what}; {remedy}")]
@@ -68,7 +70,7 @@ pub enum ReadError {
         path: PathBuf,
         /// Why not.
         #[source]
-        source: crate::grid::CrsError,
+        source: Box<crate::grid::CrsError>,
     },
 }
 
@@ -147,14 +149,20 @@ impl Raster {
     ///
     /// # Errors
     /// [`ReadError::Open`], [`ReadError::Pixels`].
-    pub fn read_decimated(&self, band: usize, window: Window, shape: (usize, usize), out: &mut [f32]) -> Result<(), ReadError> {
+    pub fn read_decimated(
+        &self,
+        band: usize,
+        window: Window,
+        shape: (usize, usize),
+        out: &mut [f32],
+    ) -> Result<(), ReadError> {
         let dataset = self.take()?;
         let result = dataset.rasterband(band + 1).and_then(|b| {
             let origin = (window.col as isize, window.row as isize);
             b.read_into_slice(origin, (window.cols, window.rows), (shape.1, shape.0), out, None)
         });
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(dataset);
-        result.map_err(|source| ReadError::Pixels { path: self.path.clone(), band: band + 1, window, source })
+        result.map_err(|e| ReadError::Pixels { path: self.path.clone(), band: band + 1, window, source: Box::new(e) })
     }
 
     /// Calls `f` with a handle.
@@ -172,6 +180,9 @@ impl Raster {
 }
 
 fn handle(path: &Path) -> Result<Dataset, ReadError> {
-    let options = DatasetOptions { open_flags: GdalOpenFlags::GDAL_OF_READONLY | GdalOpenFlags::GDAL_OF_RASTER, ..DatasetOptions::default() };
-    Dataset::open_ex(path, options).map_err(|source| ReadError::Open { path: path.to_owned(), source })
+    let options = DatasetOptions {
+        open_flags: GdalOpenFlags::GDAL_OF_READONLY | GdalOpenFlags::GDAL_OF_RASTER,
+        ..DatasetOptions::default()
+    };
+    Dataset::open_ex(path, options).map_err(|e| ReadError::Open { path: path.to_owned(), source: Box::new(e) })
 }

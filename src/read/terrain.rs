@@ -35,8 +35,10 @@ impl Heights {
             (d.spatial_ref().ok(), d.geo_transform().ok(), void)
         })?;
         let lacks = |what, remedy| ReadError::Lacks { path: path.to_owned(), what, remedy };
-        let srs = srs.ok_or_else(|| lacks("reference system", "set it, for example with `gdal_edit.py -a_srs EPSG:4326`"))?;
-        let crs = Crs::from_spatial_ref(&srs).map_err(|source| ReadError::Open { path: path.to_owned(), source })?;
+        let srs =
+            srs.ok_or_else(|| lacks("reference system", "set it, for example with `gdal_edit.py -a_srs EPSG:4326`"))?;
+        let crs =
+            Crs::from_spatial_ref(&srs).map_err(|e| ReadError::Open { path: path.to_owned(), source: Box::new(e) })?;
         let transform = transform
             .map(GeoTransform::from_gdal)
             .filter(|t| t.is_usable())

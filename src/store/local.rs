@@ -28,7 +28,11 @@ struct Unfinished {
 impl Unfinished {
     fn create(target: &Path) -> Result<Self, StoreError> {
         let folder = target.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(|source| StoreError::Io { action: "creating the folder", path: folder.to_owned(), source })?;
+        fs::create_dir_all(folder).map_err(|source| StoreError::Io {
+            action: "creating the folder",
+            path: folder.to_owned(),
+            source,
+        })?;
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let path = folder.join(format!(".{name}.{}-{serial}.unfinished", std::process::id()));
@@ -42,14 +46,24 @@ impl Unfinished {
     }
 
     fn publish(mut self, target: &Path) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(|source| StoreError::Io { action: "flushing", path: self.path.clone(), source })?;
-        fs::rename(&self.path, target).map_err(|source| StoreError::Io { action: "renaming to", path: target.to_owned(), source })?;
+        self.file.sync_data().map_err(|source| StoreError::Io {
+            action: "flushing",
+            path: self.path.clone(),
+            source,
+        })?;
+        fs::rename(&self.path, target).map_err(|source| StoreError::Io {
+            action: "renaming to",
+            path: target.to_owned(),
+            source,
+        })?;
         self.finished = true;
         // The new name is in the folder, so the folder has to reach the disk as well.
         let folder = target.parent().unwrap_or(Path::new("."));
-        File::open(folder)
-            .and_then(|f| f.sync_all())
-            .map_err(|source| StoreError::Io { action: "flushing the folder", path: folder.to_owned(), source })
+        File::open(folder).and_then(|f| f.sync_all()).map_err(|source| StoreError::Io {
+            action: "flushing the folder",
+            path: folder.to_owned(),
+            source,
+        })
     }
 }
 
@@ -102,7 +116,11 @@ impl Store for Local {
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let target = self.path(name)?;
         let mut unfinished = Unfinished::create(&target)?;
-        unfinished.file.write_all(bytes).map_err(|source| StoreError::Io { action: "writing", path: target.clone(), source })?;
+        unfinished.file.write_all(bytes).map_err(|source| StoreError::Io {
+            action: "writing",
+            path: target.clone(),
+            source,
+        })?;
         unfinished.publish(&target)
     }
 
@@ -155,7 +173,11 @@ impl PartSink for LocalSink {
             Some(spool) => spool,
             none => none.insert(Unfinished::create(&self.target)?),
         };
-        spool.file.write_all(bytes).map_err(|source| StoreError::Io { action: "writing", path: self.target.clone(), source })
+        spool.file.write_all(bytes).map_err(|source| StoreError::Io {
+            action: "writing",
+            path: self.target.clone(),
+            source,
+        })
     }
 
     fn complete(mut self: Box<Self>, prefix: &[u8]) -> Result<Stored, StoreError> {
@@ -191,7 +213,8 @@ mod tests {
     use super::*;
 
     fn entries(path: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }

@@ -54,7 +54,9 @@ impl Classify for StoreError {
         match self {
             Self::Scheme { .. } | Self::NotWritable { .. } => Class::Config,
             Self::Io { source, .. } => match source.kind() {
-                std::io::ErrorKind::Interrupted | std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => Class::Transient,
+                std::io::ErrorKind::Interrupted | std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => {
+                    Class::Transient
+                }
                 _ => Class::Storage,
             },
             Self::Name { .. } => Class::Bug,
