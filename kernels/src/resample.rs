@@ -131,6 +131,7 @@ fn hard_pixel(src: Source<'_>, bands: usize, col: f64, row: f64, i: usize, out: 
     for b in 0..bands {
         let plane = &src.planes[b * pixels..(b + 1) * pixels];
         let (mut sum, mut weight) = (0.0f64, 0.0f64);
+        let mut missing = false;
         for (dr, wy) in [(0i64, 1.0 - fy), (1, fy)] {
             for (dc, wx) in [(0i64, 1.0 - fx), (1, fx)] {
                 let w = wx * wy;
@@ -139,12 +140,12 @@ fn hard_pixel(src: Source<'_>, bands: usize, col: f64, row: f64, i: usize, out: 
                     continue;
                 }
                 if r < 0 || c < 0 || r >= src.rows as i64 || c >= src.cols as i64 {
-                    state |= EDGE;
+                    missing = true;
                     continue;
                 }
                 let p = r as usize * src.cols + c as usize;
                 if plane[p].is_nan() {
-                    state |= EDGE;
+                    missing = true;
                 } else {
                     sum += w * f64::from(plane[p]);
                     weight += w;
@@ -154,6 +155,8 @@ fn hard_pixel(src: Source<'_>, bands: usize, col: f64, row: f64, i: usize, out: 
         }
         let valid = weight >= 0.5;
         valid_bands += usize::from(valid);
+        // A band without a value is no interpolated one.
+        state |= if valid && missing { EDGE } else { 0 };
         out.planes[b * out.plane_len + out.offset + i] = if valid { (sum / weight) as f32 } else { f32::NAN };
     }
     out.state[i] = match valid_bands {
@@ -203,10 +206,10 @@ mod tests {
         let state = [PARTIAL, PARTIAL | SATURATED, PARTIAL, 0];
         let (v, s) = run(&planes, &state, 2, 2, &[(0.0, 0.0), (0.5, 0.0), (0.9, 0.9)]);
         assert_eq!(&v[..3], &[1.0, 1.0, 1.0]);
-        assert_eq!(s[0] & (SATURATED | PARTIAL), PARTIAL);
-        assert_eq!(s[1] & (SATURATED | PARTIAL), SATURATED | PARTIAL);
+        assert_eq!(s[0], PARTIAL, "the valid band is not interpolated next to the invalid one");
+        assert_eq!(s[1], SATURATED | PARTIAL);
         assert_eq!(v[3 + 2], 5.0);
-        assert_eq!(s[2] & PARTIAL, 0);
+        assert_eq!(s[2] & (PARTIAL | EDGE), EDGE);
         let (_, s) = run(&[1.0; 4], &[0, SATURATED, 0, 0], 2, 2, &[(0.0, 0.5), (0.5, 0.5)]);
         assert_eq!(s, [0, SATURATED]);
     }

@@ -15,13 +15,13 @@ pub const CLIPPED: u16 = 1 << 10;
 /// Interpolated next to invalid samples: weights renormalised over the valid ones.
 pub const EDGE: u16 = 1 << 11;
 
-/// Marks samples equal to `fill` as invalid (NaN).
+/// Makes samples that are no measurement invalid (NaN): those equal to `fill`, and those that are not finite.
 ///
 /// # Invalid pixels
-/// NaN stays NaN; a NaN `fill` changes nothing.
+/// NaN stays NaN; a NaN `fill` marks none.
 pub fn fill_to_nan(samples: &mut [f32], fill: f32) {
     for v in samples {
-        if *v == fill {
+        if *v == fill || !v.is_finite() {
             *v = f32::NAN;
         }
     }
@@ -65,9 +65,12 @@ mod tests {
     fn nodata_needs_every_band_and_silences_other_bits() {
         let mut planes = [0.0, 0.0, 5.0, 4095.0, 0.0, 7.0, 6.0, 8.0];
         let mut state = [0u16; 4];
-        mark_saturated(&planes[..4], 4095.0, &mut state);
         fill_to_nan(&mut planes, 0.0);
+        mark_saturated(&planes[..4], 4095.0, &mut state);
         mark_invalid(&planes, &mut state);
         assert_eq!(state, [NODATA, PARTIAL, 0, SATURATED]);
+        let mut odd = [f32::INFINITY, f32::NEG_INFINITY, 65535.0, 1.0];
+        fill_to_nan(&mut odd, 65535.0);
+        assert!(odd[..3].iter().all(|v| v.is_nan()) && odd[3] == 1.0);
     }
 }

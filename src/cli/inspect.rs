@@ -8,7 +8,7 @@ use fieldglow::scene::open::group;
 use fieldglow::scene::{Calibration, Scene, SensorModel};
 use serde_json::{Value, json};
 
-use super::{Failure, Outcome, print_json};
+use super::{Failure, Outcome, print, print_json};
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
@@ -24,6 +24,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     fieldglow::read::prepare_gdal(16 << 20);
     let mut documents = Vec::new();
+    let mut text = String::new();
     let (mut failed, mut total) = (0, 0);
     for path in &args.scenes {
         let deliveries = match group(std::slice::from_ref(path)) {
@@ -42,7 +43,7 @@ pub fn run(args: &Args) -> Outcome {
                     if args.json {
                         documents.push(to_json(&scene, &sun));
                     } else {
-                        table(&scene, &sun);
+                        table(&mut text, &scene, &sun);
                     }
                 }
                 Err(e) => {
@@ -54,6 +55,8 @@ pub fn run(args: &Args) -> Outcome {
     }
     if args.json {
         print_json(&documents)?;
+    } else {
+        print(&text)?;
     }
     match failed {
         0 => Ok(()),
@@ -129,22 +132,24 @@ fn to_json(scene: &Scene, sun: &[(String, String)]) -> Value {
     })
 }
 
-fn table(scene: &Scene, sun: &[(String, String)]) {
-    println!("{}", scene.id);
-    println!("  time      {} (given as {} {})", scene.time.center, scene.time.original, scene.time.original_offset);
-    println!("  level     {}", scene.level.as_deref().unwrap_or("not stated"));
+fn table(out: &mut String, scene: &Scene, sun: &[(String, String)]) {
+    line!(out, "{}", scene.id);
+    line!(out, "  time      {} (given as {} {})", scene.time.center, scene.time.original, scene.time.original_offset);
+    line!(out, "  level     {}", scene.level.as_deref().unwrap_or("not stated"));
     match scene.sun {
-        Some(s) => println!(
+        Some(s) => line!(
+            out,
             "  sun       zenith {:.3}°, azimuth {}",
             s.zenith.0,
             s.azimuth_deg.map_or("not stated".into(), |a| format!("{a:.3}°"))
         ),
-        None => println!("  sun       not stated"),
+        None => line!(out, "  sun       not stated"),
     }
     for p in &scene.parts {
         let roles: Vec<_> = p.bands.iter().map(|b| b.role.code()).collect();
         let gsd = p.gsd_m.map_or(String::new(), |(a, b)| format!(", {a} × {b} m"));
-        println!(
+        line!(
+            out,
             "  {:<9} {} × {} px, {}, {}{gsd}, {}",
             p.name,
             p.cols,
@@ -160,12 +165,12 @@ fn table(scene: &Scene, sun: &[(String, String)]) {
                 Calibration::Missing { reason } => format!("no coefficients: {reason}"),
             };
             let range = b.range_nm.map_or(String::new(), |r| format!("{}–{} nm, ", r.min, r.max));
-            println!("    {:<7} {range}{text}", b.role.code());
+            line!(out, "    {:<7} {range}{text}", b.role.code());
         }
     }
     for (code, message) in
         scene.warnings.iter().map(|w| (w.code, &w.message)).chain(sun.iter().map(|(c, m)| (c.as_str(), m)))
     {
-        println!("  warning   {message} [{code}]");
+        line!(out, "  warning   {message} [{code}]");
     }
 }

@@ -1,5 +1,14 @@
 //! Commands. Standard output is data, everything else goes to standard error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the one place that talks to people")]
+#![expect(clippy::print_stderr, reason = "this is the one place that talks to people")]
+
+/// Adds a line to a text that goes to standard output when it is whole.
+macro_rules! line {
+    ($out:expr, $($text:tt)*) => {{
+        use std::fmt::Write as _;
+        // Writing to a `String` cannot fail.
+        let _ = writeln!($out, $($text)*);
+    }};
+}
 
 mod check;
 mod collect;
@@ -11,6 +20,7 @@ mod scenes;
 mod simulate;
 mod validate;
 
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -72,15 +82,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let outcome = match cli.command {
-        Command::Run(args) => run::run(&args),
-        Command::Plan(args) => plan::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Check(args) => check::run(&args),
-        Command::Validate(args) => validate::run(&args),
-        Command::Collect(args) => collect::run(&args),
-        Command::Simulate(args) => simulate::run(&args),
-    };
+    let outcome = catch_unwind(|| command(cli.command)).unwrap_or(Err(Failure::Code(70)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Code(code)) => ExitCode::from(code),
@@ -88,6 +90,18 @@ pub fn main() -> ExitCode {
             eprintln!("error: {}", chain(&e));
             ExitCode::from(exit_code(e.class()))
         }
+    }
+}
+
+fn command(command: Command) -> Outcome {
+    match command {
+        Command::Run(args) => run::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Collect(args) => collect::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
     }
 }
 
@@ -101,13 +115,24 @@ fn exit_code(class: Class) -> u8 {
     }
 }
 
+/// Writes data to standard output.
+fn print(text: &str) -> Outcome {
+    use std::io::{ErrorKind, Write as _};
+    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
+        Ok(()) => Ok(()),
+        // Whoever read it has seen enough.
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(source) => {
+            Err(fieldglow::store::StoreError::Io { action: "writing to", path: "standard output".into(), source }
+                .into())
+        }
+    }
+}
+
 /// Writes a JSON document to standard output.
 fn print_json(value: &impl serde::Serialize) -> Outcome {
     match serde_json::to_string_pretty(value) {
-        Ok(text) => {
-            println!("{text}");
-            Ok(())
-        }
+        Ok(text) => print(&(text + "\n")),
         Err(e) => Err(Error::bug(format!("writing JSON: {e}")).into()),
     }
 }

@@ -1,11 +1,11 @@
 //! `fieldglow plan`
 
-use fieldglow::engine::{self, ScenePlan};
+use fieldglow::engine::{self, Given, ScenePlan};
 use fieldglow::units::Bytes;
 use serde_json::json;
 
 use super::scenes::Input;
-use super::{Failure, Outcome, print_json};
+use super::{Failure, Outcome, print, print_json};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -21,10 +21,14 @@ pub fn run(args: &Args) -> Outcome {
     let pipeline = args.input.pipeline()?;
     let mut plans = Vec::new();
     let mut failed = 0;
-    let deliveries = args.input.deliveries()?;
-    let total = deliveries.len();
-    for delivery in deliveries {
-        match delivery.open().and_then(|s| engine::resolve(s, &pipeline)) {
+    let scenes = args.input.given();
+    let total = scenes.len();
+    for given in scenes {
+        let scene = match given {
+            Given::Delivery(delivery) => delivery.open(),
+            Given::Unreadable { error, .. } => Err(error),
+        };
+        match scene.and_then(|s| engine::resolve(s, &pipeline)) {
             Ok(plan) => plans.push(plan),
             Err(e) => {
                 failed += 1;
@@ -32,15 +36,19 @@ pub fn run(args: &Args) -> Outcome {
             }
         }
     }
-    let budget = args.input.memory.0.saturating_sub(engine::cache_bytes(args.input.memory.0));
-    if args.json {
-        print_json(&plans.iter().map(|p| to_json(p, budget)).collect::<Vec<_>>())?;
-    } else {
-        plans.iter().for_each(|p| table(p, args.input.memory));
-    }
     let cells = plans.iter().flat_map(|p| &p.cells);
     if let Some(cell) = args.input.cells.iter().find(|n| cells.clone().all(|c| c.name != **n)) {
         return Err(engine::EngineError::NoSuchCell { cell: cell.clone() }.into());
+    }
+    if !args.input.cells.is_empty() {
+        plans.iter_mut().for_each(|p| p.cells.retain(|c| args.input.cells.contains(&c.name)));
+    }
+    if args.json {
+        print_json(&plans.iter().map(|p| to_json(p, args.input.memory)).collect::<Vec<_>>())?;
+    } else {
+        let mut text = String::new();
+        plans.iter().for_each(|p| table(&mut text, p, args.input.memory));
+        print(&text)?;
     }
     match failed {
         0 => Ok(()),
@@ -56,7 +64,7 @@ fn raw_bytes(plan: &ScenePlan) -> u64 {
     plan.cells.iter().map(of_cell).sum()
 }
 
-fn to_json(plan: &ScenePlan, budget: u64) -> serde_json::Value {
+fn to_json(plan: &ScenePlan, memory: Bytes) -> serde_json::Value {
     let products: Vec<_> = plan
         .layers
         .iter()
@@ -65,6 +73,7 @@ fn to_json(plan: &ScenePlan, budget: u64) -> serde_json::Value {
         })
         .collect();
     let cells: Vec<_> = plan.cells.iter().map(|c| json!({ "name": c.name, "pixels": plan.cell_pixels(c) })).collect();
+    let smallest = engine::smallest_memory(plan.smallest_budget());
     json!({
         "scene": plan.scene.id,
         "acquisition": plan.acquisition,
@@ -73,33 +82,34 @@ fn to_json(plan: &ScenePlan, budget: u64) -> serde_json::Value {
         "products": products,
         "cells": cells,
         "uncompressed_bytes": raw_bytes(plan),
-        "smallest_budget_bytes": plan.smallest_budget(),
-        "fits": plan.smallest_budget() <= budget,
+        "smallest_memory_bytes": smallest,
+        "fits": smallest <= memory.0,
         "warnings": plan.warnings,
     })
 }
 
-fn table(plan: &ScenePlan, memory: Bytes) {
-    println!("{}", plan.acquisition);
-    println!("  key       {}", plan.key8());
-    println!("  crs       {}", plan.crs);
+fn table(out: &mut String, plan: &ScenePlan, memory: Bytes) {
+    line!(out, "{}", plan.acquisition);
+    line!(out, "  key       {}", plan.key8());
+    line!(out, "  crs       {}", plan.crs);
     for layer in &plan.layers {
         let names: Vec<_> = layer.products.iter().map(|p| p.name.as_str()).collect();
-        println!("  products  {} at {:.4} m", names.join(", "), layer.pixel_m);
+        line!(out, "  products  {} at {:.4} m", names.join(", "), layer.pixel_m);
     }
     let pixels: u64 = plan.cells.iter().map(|c| plan.cell_pixels(c)).sum();
-    println!(
+    line!(
+        out,
         "  cells     up to {}, {:.1} megapixels, {} uncompressed",
         plan.cells.len(),
         pixels as f64 / 1e6,
         Bytes(raw_bytes(plan))
     );
-    let cache = engine::cache_bytes(memory.0);
-    println!("  memory    at least {} (of {memory})", Bytes(plan.smallest_budget() + cache));
+    let smallest = engine::smallest_memory(plan.smallest_budget());
+    line!(out, "  memory    at least {} MiB (of {memory})", smallest.div_ceil(1 << 20));
     for cell in &plan.cells {
-        println!("    {}", cell.name);
+        line!(out, "    {}", cell.name);
     }
     for w in &plan.warnings {
-        println!("  warning   {} [{}]", w.message, w.code);
+        line!(out, "  warning   {} [{}]", w.message, w.code);
     }
 }

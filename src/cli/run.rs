@@ -1,5 +1,6 @@
 //! `fieldglow run`
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use fieldglow::engine::{self, Options, RunReport, report::Outcome as SceneEnd};
@@ -45,7 +46,16 @@ pub fn run(args: &Args) -> Outcome {
         return Err(Failure::Code(1));
     };
     let store = store::open(&url)?;
-    let scenes = args.input.deliveries()?;
+    let scenes = args.input.given();
+    // A report that cannot be written must not be found out after the work.
+    let unwritable = |path: &PathBuf| {
+        let path = path.clone();
+        move |source| store::StoreError::NotWritable { path, source }
+    };
+    let mut report_file = match &args.report {
+        Some(path) => Some((std::fs::File::create(path).map_err(unwritable(path))?, path)),
+        None => None,
+    };
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let options = Options {
         threads,
@@ -55,15 +65,11 @@ pub fn run(args: &Args) -> Outcome {
         cells: args.input.cells.clone(),
     };
     let display = Display::new(args.progress, scenes.len());
-    let report = engine::run(&pipeline, &scenes, &*store, &options, &display)?;
+    let report = engine::run(&pipeline, scenes, &*store, &options, &display)?;
     display.finish();
-    if let Some(path) = &args.report {
+    if let Some((file, path)) = &mut report_file {
         let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
-        std::fs::write(path, text).map_err(|source| store::StoreError::Io {
-            action: "writing the report",
-            path: path.clone(),
-            source,
-        })?;
+        file.write_all(text.as_bytes()).map_err(unwritable(path))?;
     }
     if args.json {
         print_json(&report)?;

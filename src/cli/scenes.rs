@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use fieldglow::config::{self, Pipeline};
+use fieldglow::engine::Given;
 use fieldglow::error::Error;
 use fieldglow::read;
-use fieldglow::scene::open::{Delivery, group};
+use fieldglow::scene::open::group;
 use fieldglow::units::Bytes;
 
 /// A pipeline and scenes, as several commands take them.
@@ -42,8 +43,22 @@ impl Input {
         Ok(Arc::new(pipeline))
     }
 
-    /// The deliveries, one per scene.
-    pub fn deliveries(&self) -> Result<Vec<Delivery>, Error> {
-        group(&self.scenes)
+    /// The deliveries, one per scene, and the places that hold none. Parts of one scene are paired whichever of the places
+    /// they came from.
+    pub fn given(&self) -> Vec<Given> {
+        let (mut readable, mut given) = (Vec::new(), Vec::new());
+        for path in &self.scenes {
+            match group(std::slice::from_ref(path)) {
+                Ok(_) => readable.push(path.clone()),
+                Err(error) => given.push(Given::Unreadable { path: path.display().to_string(), error }),
+            }
+        }
+        match group(&readable) {
+            Ok(deliveries) => deliveries.into_iter().map(Given::Delivery).chain(given).collect(),
+            Err(error) => {
+                given.push(Given::Unreadable { path: "the scenes together".into(), error });
+                given
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fieldglow::simulate::{self, Compression, Kind, Options};
 use indicatif::ProgressBar;
 
-use super::{Outcome, print_json};
+use super::{Outcome, print, print_json};
 
 /// Arguments of `simulate`.
 #[derive(Debug, clap::Args)]
@@ -100,11 +100,13 @@ pub fn run(args: &Args) -> Outcome {
     if args.json {
         return print_json(&summary);
     }
+    let mut out = String::new();
     for image in &summary.images {
-        println!("{}", image.display());
+        line!(out, "{}", image.display());
     }
-    println!("{}", summary.dem.display());
-    println!("{}", summary.truth.display());
+    line!(out, "{}", summary.dem.display());
+    line!(out, "{}", summary.truth.display());
+    print(&out)?;
     for (part, residual) in &summary.rpc {
         eprintln!(
             "{part}: the fitted RPC misses the camera by {:.5} px at most, {:.5} px rms",

@@ -7,7 +7,7 @@ use fieldglow::cog::{self, Depth};
 use fieldglow::error::chain;
 use serde_json::{Value, json};
 
-use super::{Failure, Outcome, print_json};
+use super::{Failure, Outcome, print, print_json};
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
@@ -55,11 +55,13 @@ pub fn run(args: &Args) -> Outcome {
             .collect();
         print_json(&list)?;
     } else {
+        let mut out = String::new();
         for v in &verdicts {
-            println!("{} {}", if v.errors.is_empty() { "ok  " } else { "BAD " }, v.path.display());
-            v.errors.iter().for_each(|e| println!("     error: {e}"));
-            v.warnings.iter().for_each(|w| println!("     warning: {w}"));
+            line!(out, "{} {}", if v.errors.is_empty() { "ok  " } else { "BAD " }, v.path.display());
+            v.errors.iter().for_each(|e| line!(out, "     error: {e}"));
+            v.warnings.iter().for_each(|w| line!(out, "     warning: {w}"));
         }
+        print(&out)?;
         eprintln!("{} of {} objects conform", verdicts.len() - failed, verdicts.len());
     }
     match failed {

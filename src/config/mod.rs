@@ -304,7 +304,7 @@ kind = "qa"
     #[test]
     fn heights_need_their_datum() {
         let m = mistakes(&GOOD.replace(", datum = \"ellipsoid\"", "")).join("\n");
-        assert!(m.contains("geometry.height") && m.contains("datum"), "{m}");
+        assert!(m.contains("geometry.height") && m.contains("datum") && m.contains("`ellipsoid`, `egm96`"), "{m}");
     }
 
     #[test]

@@ -38,6 +38,19 @@ pub struct Options {
     pub cells: Vec<String>,
 }
 
+/// A scene as it was given.
+pub enum Given {
+    /// Files that make up a scene.
+    Delivery(Delivery),
+    /// A place that holds no delivery or cannot be read: a scene that fails.
+    Unreadable {
+        /// The place.
+        path: String,
+        /// Why.
+        error: Error,
+    },
+}
+
 /// Share of the budget that GDAL's block cache gets, and its bounds, bytes.
 const CACHE_SHARE: u64 = 8;
 const CACHE_BOUNDS: (u64, u64) = (16 << 20, 256 << 20);
@@ -47,6 +60,13 @@ pub fn cache_bytes(memory: u64) -> u64 {
     (memory / CACHE_SHARE).clamp(CACHE_BOUNDS.0, CACHE_BOUNDS.1)
 }
 
+/// The smallest memory that leaves `needed` bytes beside GDAL's block cache.
+pub fn smallest_memory(needed: u64) -> u64 {
+    // Where the cache is a share, rounded down, it leaves ⌈7/8 of the memory⌉; its bounds bound the sum likewise.
+    let shared = needed.saturating_sub(1).saturating_mul(CACHE_SHARE) / (CACHE_SHARE - 1) + 1;
+    shared.clamp(needed.saturating_add(CACHE_BOUNDS.0), needed.saturating_add(CACHE_BOUNDS.1))
+}
+
 /// Runs a pipeline over scenes. Failures of scenes are in the report; the run ends early only on a configuration fault,
 /// an internal fault, or with `fail_fast`.
 ///
@@ -54,7 +74,7 @@ pub fn cache_bytes(memory: u64) -> u64 {
 /// When the run cannot start: the output cannot be written to, threads cannot be had.
 pub fn run(
     pipeline: &Arc<Pipeline>,
-    scenes: &[Delivery],
+    scenes: Vec<Given>,
     store: &dyn Store,
     options: &Options,
     progress: &dyn Progress,
@@ -89,8 +109,12 @@ pub fn run(
             .map_err(|source| EngineError::Threads { what: "the sequencer", source })?;
         let dispatcher = Dispatcher { store, options, progress, budget: &budget, pool: &pool, to_sequencer, flight };
         let mut serial = 0;
-        for delivery in scenes {
-            let outcome = dispatcher.scene(delivery, pipeline, &mut serial);
+        let mut seen = BTreeSet::new();
+        for given in scenes {
+            let outcome = match given {
+                Given::Delivery(delivery) => dispatcher.scene(&delivery, pipeline, &mut serial, &mut seen),
+                Given::Unreadable { path, error } => SceneOutcome::failed(path, &error),
+            };
             progress.scene_done(&outcome);
             let class = outcome.error.as_ref().map(|e| e.class);
             report.scenes.push(outcome);
@@ -148,17 +172,24 @@ struct Dispatcher<'a> {
 }
 
 impl Dispatcher<'_> {
-    fn scene(&self, delivery: &Delivery, pipeline: &Arc<Pipeline>, serial: &mut u64) -> SceneOutcome {
+    fn scene(
+        &self,
+        delivery: &Delivery,
+        pipeline: &Arc<Pipeline>,
+        serial: &mut u64,
+        seen: &mut BTreeSet<String>,
+    ) -> SceneOutcome {
         let started = Instant::now();
         let mut outcome = SceneOutcome::new(delivery.id().to_owned());
-        let result = delivery
-            .open()
-            .and_then(|scene| resolve(scene, pipeline))
-            .and_then(|plan| self.planned(Arc::new(plan), serial, &mut outcome));
+        let result = delivery.open().and_then(|scene| resolve(scene, pipeline)).and_then(|plan| {
+            if !seen.insert(plan.acquisition.clone()) {
+                return Err(EngineError::SameAcquisition { acquisition: plan.acquisition }.into());
+            }
+            self.planned(Arc::new(plan), serial, &mut outcome)
+        });
         if let Err(e) = result {
             let e = e.within(|c| c.scene = Some(delivery.id().to_owned()));
-            outcome.outcome = Outcome::Failed;
-            outcome.error = Some(Failure::from(&e));
+            outcome.fail(&e);
         }
         outcome.seconds = started.elapsed().as_secs_f64();
         outcome
@@ -174,8 +205,8 @@ impl Dispatcher<'_> {
         }
         let needed = plan.smallest_budget();
         if needed > self.budget.total() {
-            let cache = self.options.memory - self.budget.total();
-            return Err(EngineError::Budget { budget: self.options.memory, needed: needed + cache }.into());
+            let needed = smallest_memory(needed);
+            return Err(EngineError::Budget { budget: self.options.memory, needed }.into());
         }
         let wanted = self.wanted(&plan)?;
         let state = Standing::look(self.store, &plan, &wanted, self.options.force)?;
@@ -350,5 +381,19 @@ impl Standing {
             }
         }
         Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_memory_leaves_what_is_needed_and_one_byte_less_does_not() {
+        let left = |memory: u64| memory - cache_bytes(memory).min(memory);
+        for needed in [1, 1 << 20, 112 << 20, (112 << 20) + 1, 200 << 20, 1_234_567_891, 1792 << 20, 5 << 30] {
+            let memory = smallest_memory(needed);
+            assert!(left(memory) >= needed && left(memory - 1) < needed, "{needed}: {memory}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use crate::geometry::ortho::{Ground, Ortho, Position, RowScratch, UnitHeights};
 use crate::geometry::projected::{Projected, ToPixels};
 use crate::geometry::{GeometryError, OrthoUnit, ProjectedUnit};
 use crate::grid::cell::Lattice;
-use crate::grid::{Crs, CrsError, PointTransform, Window};
+use crate::grid::{Crs, CrsError, GeoTransform, PointTransform, Window};
 
 thread_local! {
     static TRANSFORMS: RefCell<HashMap<(Crs, Crs), Rc<PointTransform>>> = RefCell::default();
@@ -52,15 +52,19 @@ pub enum UnitLocated<'a> {
     Same,
 }
 
+fn to_pixels<'a>(
+    transform: &'a PointTransform,
+    crs: &Crs,
+    source: GeoTransform,
+    image: (usize, usize),
+) -> ToPixels<'a> {
+    let middle = source.world_from_pixel(image.1 as f64 / 2.0, image.0 as f64 / 2.0).0;
+    ToPixels { transform, source, middle_lon: crs.is_geographic().then_some(middle) }
+}
+
 /// Undulation of the geoid at longitude and latitude, metres; NaN outside its grid.
 pub fn undulation(geoid: &Geoid, lon: f64, lat: f64) -> f64 {
-    let last = geoid.grid.last();
-    // Geoid grids run from −180 or from 0.
-    let position = [lon, lon + 360.0, lon - 360.0]
-        .into_iter()
-        .map(|lon| geoid.grid.position(lon, lat))
-        .find(|p| (0.0..=last.0).contains(&p.0));
-    let Some((col, row)) = position else { return f64::NAN };
+    let (col, row) = geoid.grid.position(lon, lat);
     let w = geoid.window.window;
     let surface = Surface { heights: &geoid.window.heights, rows: w.rows, cols: w.cols };
     let mut out = [f64::NAN];
@@ -71,6 +75,7 @@ pub fn undulation(geoid: &Geoid, lon: f64, lat: f64) -> f64 {
 /// Calls `f` with the way from the grid to the ground, on this thread's transforms.
 fn with_ground<T>(
     plan: &ScenePlan,
+    input: &Input,
     pixel_m: f64,
     f: impl FnOnce(&Ground<'_>) -> Result<T, GeometryError>,
 ) -> Result<T> {
@@ -85,7 +90,11 @@ fn with_ground<T>(
         to_geographic: &geographic,
         dem: dem.as_ref().zip(position.as_ref()).map(|((t, _), p)| (&**t, p as &Position<'_>)),
         undulation: undulation.as_ref().map(|u| u as &(dyn Fn(f64, f64) -> f64 + Sync)),
-        pixel_m,
+        middle_lon: match &input.placement {
+            Placement::Sensor(sensor) => sensor.middle_lon(),
+            _ => 0.0,
+        },
+        pixel_m: pixel_m.min(input.pixel_area_m2.sqrt()),
     };
     Ok(f(&ground)?)
 }
@@ -104,12 +113,12 @@ impl Located {
         let image = (part.rows, part.cols);
         match &input.placement {
             Placement::Sensor(sensor) => {
-                with_ground(plan, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, g))
+                with_ground(plan, input, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, g))
                     .map(|o| Self::Ortho(Box::new(o)))
             }
             Placement::Map { crs, transform: affine } => {
                 let t = transform(&plan.crs, crs)?;
-                Ok(Self::Map(Projected::new(image, *lattice, &ToPixels { transform: &t, source: *affine })?))
+                Ok(Self::Map(Projected::new(image, *lattice, &to_pixels(&t, crs, *affine, image))?))
             }
             Placement::Same => {
                 let whole = Window::new(0, 0, part.rows, part.cols);
@@ -126,9 +135,11 @@ impl Located {
         pixel_m: f64,
         window: Window,
     ) -> Result<(UnitLocated<'_>, Option<Window>)> {
+        let part = &plan.scene.parts[input.part];
+        let image = (part.rows, part.cols);
         match (self, &input.placement) {
             (Self::Ortho(ortho), _) => {
-                let unit = with_ground(plan, pixel_m, |g| ortho.unit(window, g))?;
+                let unit = with_ground(plan, input, pixel_m, |g| ortho.unit(window, g))?;
                 let heights = unit_heights(&plan.terrain, &unit)?;
                 let range = match &heights {
                     UnitHeights::Constant(h) => Some((*h, *h)),
@@ -139,7 +150,7 @@ impl Located {
             }
             (Self::Map(projected), Placement::Map { crs, transform: affine }) => {
                 let t = transform(&plan.crs, crs)?;
-                let unit = projected.unit(window, &ToPixels { transform: &t, source: *affine })?;
+                let unit = projected.unit(window, &to_pixels(&t, crs, *affine, image))?;
                 let source = unit.source_window();
                 Ok((UnitLocated::Map(unit), source))
             }

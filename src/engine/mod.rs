@@ -20,7 +20,7 @@ mod resolve;
 mod sequencer;
 mod unit;
 
-pub use dispatch::{Options, cache_bytes, run};
+pub use dispatch::{Given, Options, cache_bytes, run, smallest_memory};
 pub use plan::ScenePlan;
 pub use publish::collect;
 pub use report::{Progress, RunReport, SceneOutcome, Silent};
@@ -81,7 +81,7 @@ pub enum EngineError {
         coarser: f64,
     },
     /// Both numbers of bytes are known before any work.
-    #[error("the memory budget of {} is too small: cells of this pipeline need {}; set --memory to that or more, or ask for fewer or coarser products", Bytes(*budget), Bytes(*needed))]
+    #[error("the memory budget of {} is too small; set --memory to {}MiB or more, or ask for fewer or coarser products", Bytes(*budget), needed.div_ceil(1 << 20))]
     Budget {
         /// What there is.
         budget: u64,
@@ -93,6 +93,24 @@ pub enum EngineError {
     NoSuchCell {
         /// The name.
         cell: String,
+    },
+    /// A grid much too fine for the scene.
+    #[error(
+        "the scene would touch about {cells:.0} cells of the grid, more than the limit of {limit:.0}; choose a coarser resolution or the reference system of its region"
+    )]
+    TooManyCells {
+        /// How many there would be.
+        cells: f64,
+        /// How many are allowed.
+        limit: f64,
+    },
+    /// Two scenes of one run would write to the same place.
+    #[error(
+        "another scene of this run is stored as `{acquisition}` as well (same id and time); run them apart, or give each its own `id`"
+    )]
+    SameAcquisition {
+        /// Name in storage.
+        acquisition: String,
     },
     /// An Item in storage is no JSON.
     #[error("`{name}` is no JSON; make the scene again with --force")]
@@ -131,7 +149,8 @@ pub enum EngineError {
 impl Classify for EngineError {
     fn class(&self) -> Class {
         match self {
-            Self::Budget { .. } | Self::Resolution { .. } | Self::NoSuchCell { .. } => Class::Config,
+            Self::Budget { .. } | Self::Resolution { .. } => Class::Config,
+            Self::TooManyCells { .. } => Class::Limit,
             Self::Panic { .. } | Self::Threads { .. } => Class::Bug,
             _ => Class::Input,
         }

@@ -69,6 +69,8 @@ pub struct Input {
     pub saturation: Option<f32>,
     /// Where the part's pixels are.
     pub placement: Placement,
+    /// Ground that one of its pixels covers, square metres.
+    pub pixel_area_m2: f64,
 }
 
 /// One band to read.
@@ -182,7 +184,7 @@ impl Layer {
         (sources + strip + raw, output)
     }
 
-    /// Pixels the source windows of a unit may have, from the ratio of pixel sizes.
+    /// Pixels the source windows of a unit may have, from the ground that pixels cover.
     pub fn source_pixels(&self, scene: &Scene, pixels: usize) -> Vec<usize> {
         self.inputs
             .iter()
@@ -190,12 +192,8 @@ impl Layer {
                 let part = &scene.parts[i.part];
                 let ratio = match &i.placement {
                     Placement::Same => 1.0,
-                    Placement::Map { transform, .. } => {
-                        TURN * self.pixel_m.powi(2) / transform.determinant().abs().max(1e-30)
-                    }
-                    Placement::Sensor(_) => {
-                        let (a, b) = part.gsd_m.unwrap_or((self.pixel_m, self.pixel_m));
-                        TURN * self.pixel_m.powi(2) / (a * b).max(1e-30)
+                    Placement::Map { .. } | Placement::Sensor(_) => {
+                        TURN * self.pixel_m.powi(2) / i.pixel_area_m2.max(1e-30)
                     }
                 };
                 ((pixels as f64 * ratio) as usize).min(part.rows * part.cols).max(1)
@@ -203,6 +201,9 @@ impl Layer {
             .collect()
     }
 }
+
+/// Pixels of a DEM around a unit beyond its edge, on each side.
+const DEM_MARGIN: f64 = 4.0;
 
 impl ScenePlan {
     /// Bytes that a cell keeps while it is open: compressed overviews, the tiles of a row of units that wait for their
@@ -224,7 +225,16 @@ impl ScenePlan {
     /// Bytes of a unit: while it is computed, and of its results.
     pub fn unit_bytes(&self, layer: usize, unit: Window) -> (u64, u64) {
         let layer = &self.layers[layer];
-        layer.unit_bytes(unit.pixels(), &layer.source_pixels(&self.scene, unit.pixels()))
+        let (working, output) = layer.unit_bytes(unit.pixels(), &layer.source_pixels(&self.scene, unit.pixels()));
+        let heights = match &self.terrain {
+            Terrain::Dem { heights, .. } => {
+                let side = |n: usize| n as f64 * layer.pixel_m / heights.pixel_m() * TURN.sqrt() + 2.0 * DEM_MARGIN;
+                let last = heights.last();
+                (side(unit.rows).min(last.1 + 1.0) * side(unit.cols).min(last.0 + 1.0)) as u64 * size_of::<f32>() as u64
+            }
+            _ => 0,
+        };
+        (working + heights, output)
     }
 
     /// The smallest budget the scene can be made with.

@@ -134,6 +134,19 @@ impl SceneOutcome {
             warnings: Vec::new(),
         }
     }
+
+    /// A scene that failed before anything was known of it.
+    pub fn failed(scene: String, error: &Error) -> Self {
+        let mut outcome = Self::new(scene);
+        outcome.fail(error);
+        outcome
+    }
+
+    /// Marks the scene as failed.
+    pub fn fail(&mut self, error: &Error) {
+        self.outcome = Outcome::Failed;
+        self.error = Some(Failure::from(error));
+    }
 }
 
 /// What became of a run.

@@ -12,7 +12,7 @@ use crate::config::{Datum, IdentityMode, Kind, Mode, Pipeline, Sample};
 use crate::error::{Result, ResultExt};
 use crate::geometry::{Sensor, ortho};
 use crate::grid::cell::{self, Lattice, NATIVE_SIDE, SquareGrid};
-use crate::grid::{Crs, GeoTransform, Window};
+use crate::grid::{Crs, GeoTransform, Window, nearest_turn, pixel_area_m2};
 use crate::product::{Encoding, Product, Program, indices};
 use crate::read::{Heights, Raster, ReadError};
 use crate::scene::{Part, Role, Scene, SensorModel, Warning, identity};
@@ -20,7 +20,13 @@ use crate::scene::{Part, Role, Scene, SensorModel, Warning, identity};
 /// Metres beyond the DEM's extremes that heights are still expected in, for bounds: a decimated look can miss a peak.
 const RANGE_MARGIN_M: f64 = 50.0;
 
-/// A product with the pixel size it is wanted at; 0 for `native`.
+/// Most cells of one scene, as a bounding box: 1000 × 1000 of them are 7680 km a side.
+const MAX_CELLS: f64 = 1e6;
+
+/// Source pixels along a product's pixel from which on bilinear interpolation leaves some of them out.
+const COARSE: f64 = 1.5;
+
+/// A product with the pixel size it is wanted at (0 for `native`) and the roles it reads.
 type Wanted = (f64, Product, Vec<Role>);
 
 /// Resolves a pipeline against a scene. Reads headers, digests and the DEM's extremes, no pixels of the scene.
@@ -39,22 +45,19 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     let wanted = wanted_products(&scene, pipeline, &mut warnings)?;
     let roles: BTreeSet<Role> = wanted.iter().flat_map(|(_, _, roles)| roles.iter().copied()).collect();
 
-    let terrain = terrain(&scene, pipeline, &roles).within(|c| c.stage = Some("geometry"))?;
+    let terrain = terrain(&scene, pipeline, &roles, &mut warnings).within(|c| c.stage = Some("geometry"))?;
     let center = center(&scene, &roles)?;
     let illumination = illumination(&scene, pipeline, center).within(|c| c.stage = Some("calibrate"))?;
     warnings.extend(illumination.iter().flat_map(|i| i.warnings.iter().cloned()));
 
     let crs = crs(&scene, pipeline, &roles, center)?;
-    let layers = layers(&scene, pipeline, wanted, &crs, illumination.as_ref())?;
+    let layers = layers(&scene, pipeline, wanted, &crs, illumination.as_ref(), &mut warnings)?;
     let outline = outline(&scene, &layers, &terrain)?;
     let cells = cells(&scene, pipeline, &layers, &crs, &outline)?;
-    let (dem, geoid) = match &terrain {
-        Terrain::Dem { heights, geoid, .. } => (
-            Some(identity::of_file(heights.path(), full)?.digest),
-            geoid.as_ref().map(|g| identity::of_file(g.grid.path(), full)).transpose()?.map(|i| i.digest),
-        ),
-        _ => (None, None),
-    };
+    // Every height file that was named, also where only one number was taken from it.
+    let height = pipeline.geometry.height.as_ref();
+    let digest = |path: Option<&PathBuf>| path.map(|p| identity::of_file(p, full).map(|i| i.digest)).transpose();
+    let (dem, geoid) = (digest(height.and_then(|h| h.dem.as_ref()))?, digest(height.and_then(|h| h.geoid.as_ref()))?);
     let geo_keys = GeoKeys::for_crs(&crs).within(|c| c.stage = Some("cog"))?;
     Ok(ScenePlan {
         acquisition: scene.acquisition(),
@@ -171,7 +174,7 @@ fn sensor(part: &Part, mode: Mode) -> Result<Sensor> {
 }
 
 /// Opens the terrain and makes sure that it covers every part that is needed.
-fn terrain(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>) -> Result<Terrain> {
+fn terrain(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>, warnings: &mut Vec<Warning>) -> Result<Terrain> {
     let geometry = &pipeline.geometry;
     let Some(height) = geometry.height.as_ref().filter(|_| geometry.mode == Mode::Ortho) else {
         return Ok(Terrain::None);
@@ -185,6 +188,7 @@ fn terrain(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>) -> Result
         for (sensor, image) in &sensors {
             points.extend(ortho::outline(sensor, *image, height)?);
         }
+        unwrap(&mut points);
         Ok(points)
     };
     let middle = sensors.first().map_or(0.0, |(s, _)| s.middle_height_m());
@@ -201,13 +205,16 @@ fn terrain(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>) -> Result
         (None, constant) => return Ok(Terrain::Constant(constant.unwrap_or(0.0) + undulation)),
     };
     let mut range = (middle - undulation, middle - undulation);
+    let mut void_share = 0.0;
     // Twice: the heights decide where the scene lies, and where it lies decides the heights.
     for _ in 0..2 {
         let mut points = ground(range.0 + undulation)?;
         points.extend(ground(range.1 + undulation)?);
         let (low, high) = dem_positions(&dem, &points)?;
         let window = dem.window_for(low, high);
-        range = dem.range(window)?.ok_or_else(|| not_covered(&dem, &points))?;
+        let (found, voids) = dem.look(window)?;
+        range = found.ok_or_else(|| not_covered(&dem, &points))?;
+        void_share = voids;
     }
     let mut points = ground(range.0 + undulation)?;
     points.extend(ground(range.1 + undulation)?);
@@ -215,6 +222,14 @@ fn terrain(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>) -> Result
     let last = dem.last();
     if low.0 < 0.0 || low.1 < 0.0 || high.0 > last.0 || high.1 > last.1 {
         return Err(not_covered(&dem, &points).into());
+    }
+    if void_share > 0.0 {
+        let share = 100.0 * void_share;
+        let file = dem.path().file_name().unwrap_or_default().to_string_lossy();
+        let message = format!(
+            "`{file}` has no heights on about {share:.2} % of the ground under the scene; pixels there are nodata; fill the voids to have them"
+        );
+        warnings.push(Warning { code: "dem-voids", message });
     }
     let margin = RANGE_MARGIN_M + 0.1 * (range.1 - range.0);
     Ok(Terrain::Dem { heights: dem, range: (range.0 - margin, range.1 + margin), geoid })
@@ -224,17 +239,9 @@ fn geoid(path: &Path, around: [f64; 4]) -> Result<Geoid> {
     let grid = Arc::new(Heights::open(path)?);
     let last = grid.last();
     let corners = [(around[0], around[1]), (around[2], around[3]), (around[0], around[3]), (around[2], around[1])];
-    let positions: Vec<(f64, f64)> = corners
-        .iter()
-        .map(|(lon, lat)| {
-            let lon = [*lon, lon + 360.0, lon - 360.0]
-                .into_iter()
-                .find(|l| (0.0..=last.0).contains(&grid.position(*l, *lat).0));
-            lon.map_or((f64::NAN, f64::NAN), |l| grid.position(l, *lat))
-        })
-        .collect();
+    let positions: Vec<(f64, f64)> = corners.iter().map(|(lon, lat)| grid.position(*lon, *lat)).collect();
     let b = bounds(&positions);
-    if !b.iter().all(|v| v.is_finite()) || b[1] < 0.0 || b[3] > last.1 {
+    if !b.iter().all(|v| v.is_finite()) || b[0] < 0.0 || b[2] > last.0 || b[1] < 0.0 || b[3] > last.1 {
         return Err(not_covered(&grid, &corners).into());
     }
     let window =
@@ -256,6 +263,12 @@ fn not_covered(heights: &Heights, points: &[(f64, f64)]) -> ReadError {
         covers: format!("x {:.4} to {:.4}, y {:.4} to {:.4} in {}", e[0], e[2], e[1], e[3], heights.crs()),
         needed: format!("the scene lies at longitude {:.4} to {:.4}, latitude {:.4} to {:.4}", b[0], b[2], b[1], b[3]),
     }
+}
+
+/// Counts longitudes from the first one on, so that none jumps at the antimeridian.
+fn unwrap(points: &mut [(f64, f64)]) {
+    let about = points.first().map_or(0.0, |p| p.0);
+    points.iter_mut().for_each(|p| p.0 = nearest_turn(p.0, about));
 }
 
 /// min x, min y, max x, max y.
@@ -335,16 +348,23 @@ fn layers(
     wanted: Vec<Wanted>,
     crs: &Crs,
     light: Option<&Illumination>,
+    warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Layer>> {
     let mut rasters: BTreeMap<PathBuf, Arc<Raster>> = BTreeMap::new();
     let native = pipeline.geometry.mode == Mode::Native;
-    // Products of one pixel size share a layer; native products share one with those of the same parts.
+    // Products of one pixel size share a layer; native products share one with those of the same parts. The states of a
+    // layer are those of all its bands, so a `qa` of other bands has a layer of its own.
     let mut groups: Vec<(f64, Vec<usize>, Vec<Wanted>)> = Vec::new();
-    for w in wanted {
+    let (states, values): (Vec<Wanted>, Vec<Wanted>) =
+        wanted.into_iter().partition(|(_, p, _)| p.program == Program::Qa);
+    for w in values.into_iter().chain(states) {
         let roles: BTreeSet<Role> = w.2.iter().copied().collect();
         let parts: Vec<usize> =
             if native { parts_of(scene, &roles).into_iter().map(|(k, _)| k).collect() } else { Vec::new() };
-        match groups.iter_mut().find(|(pixel, p, _)| *pixel == w.0 && *p == parts) {
+        let union =
+            |members: &[Wanted]| members.iter().flat_map(|(_, _, r)| r.iter().copied()).collect::<BTreeSet<Role>>();
+        let is_state = w.1.program == Program::Qa;
+        match groups.iter_mut().find(|(pixel, p, m)| *pixel == w.0 && *p == parts && (!is_state || union(m) == roles)) {
             Some((_, _, members)) => members.push(w),
             None => groups.push((w.0, parts, vec![w])),
         }
@@ -389,6 +409,16 @@ fn layers(
             }
             let placement = placement(part, pipeline.geometry.mode)?;
             let saturation = calibrate::saturation_dn(part).map(|v| v as f32);
+            let pixel_area_m2 = match &part.sensor_model {
+                SensorModel::Rpc(rpc) => {
+                    Sensor::from(&**rpc).pixel_area_m2((part.rows, part.cols)).within(|c| c.stage = Some("geometry"))?
+                }
+                SensorModel::Projected { crs, transform } => {
+                    let y = transform.world_from_pixel(part.cols as f64 / 2.0, part.rows as f64 / 2.0).1;
+                    pixel_area_m2(crs, *transform, y)
+                }
+                SensorModel::Unknown { .. } => 0.0,
+            };
             inputs.push(Input {
                 part: k,
                 first_plane,
@@ -396,7 +426,18 @@ fn layers(
                 fill: part.fill.map(|f| f as f32),
                 saturation,
                 placement,
+                pixel_area_m2,
             });
+        }
+        for input in inputs.iter().filter(|_| !native) {
+            let ratio = pixel / input.pixel_area_m2.sqrt();
+            if ratio > COARSE {
+                let part = &scene.parts[input.part].name;
+                let message = format!(
+                    "products of {pixel} m are interpolated from pixels of {part} {ratio:.1} times as fine: some of those are left out, and fine detail is aliased"
+                );
+                warnings.push(Warning { code: "coarse-resampling", message });
+            }
         }
         if native && inputs.len() > 1 {
             let names: Vec<_> = inputs.iter().map(|i| scene.parts[i.part].name.clone()).collect();
@@ -486,6 +527,7 @@ fn outline(scene: &Scene, layers: &[Layer], terrain: &Terrain) -> Result<Outline
             SensorModel::Unknown { .. } => return Err(unplaced(part, Mode::Ortho).into()),
         }
     }
+    unwrap(&mut points);
     Ok(Outline { geographic: super::publish::hull_of(&points) })
 }
 
@@ -497,8 +539,13 @@ fn cells(scene: &Scene, pipeline: &Pipeline, layers: &[Layer], crs: &Crs, outlin
     let grid = SquareGrid::new(crs.clone(), finest);
     let ring = ortho::to_crs(&outline.geographic, crs)?;
     let hull = super::publish::hull_of(&ring);
+    let b = bounds(&hull);
+    let count = ((b[2] - b[0]) / grid.edge_m + 1.0) * ((b[3] - b[1]) / grid.edge_m + 1.0);
+    if count.is_nan() || count > MAX_CELLS {
+        return Err(EngineError::TooManyCells { cells: count, limit: MAX_CELLS }.into());
+    }
     let mut cells = Vec::new();
-    for square in grid.cells_in(bounds(&hull)) {
+    for square in grid.cells_in(b) {
         let e = grid.edge_m;
         let (x0, y0) = (square.i as f64 * e, square.j as f64 * e);
         if !touches(&hull, [x0, y0, x0 + e, y0 + e]) {
@@ -545,14 +592,17 @@ fn native_cells(scene: &Scene, layers: &[Layer], crs: &Crs) -> Result<Vec<Cell>>
             let ratio = (t.determinant() / base.determinant()).abs().sqrt();
             let whole = ratio.round();
             let (dx, dy) = base.pixel_from_world(t.x0, t.y0);
-            let fits = **part_crs == *crs && (ratio - whole).abs() < 1e-6 * whole && dx.abs() < 0.01 && dy.abs() < 0.01;
+            let pairs = [(t.dx_col, base.dx_col), (t.dx_row, base.dx_row), (t.dy_col, base.dy_col), (t.dy_row, base.dy_row)];
+            let edge = base.determinant().abs().sqrt();
+            let parallel = pairs.iter().all(|(a, b)| (a - whole * b).abs() < 1e-6 * whole * edge);
+            let fits = **part_crs == *crs && parallel && dx.abs() < 0.01 && dy.abs() < 0.01;
             if fits {
                 Ok(whole as usize)
             } else {
                 Err(EngineError::Placement {
                     part: part.name.clone(),
                     reason: format!(
-                        "its pixels do not fit those of {} ({ratio:.4} times as large, shifted by {dx:.2}, {dy:.2})",
+                        "its pixels do not fit those of {} ({ratio:.4} times as large, shifted by {dx:.2}, {dy:.2}, or turned)",
                         finest.name
                     ),
                     remedy: "set `geometry.mode` to `grid`".into(),
@@ -563,9 +613,12 @@ fn native_cells(scene: &Scene, layers: &[Layer], crs: &Crs) -> Result<Vec<Cell>>
     let coarsest = ratios.iter().copied().max().unwrap_or(1);
     // The side stays a whole number of pixels of every part.
     let side = NATIVE_SIDE / coarsest.min(NATIVE_SIDE) * coarsest;
+    // A coarser part may end a little beyond the finest.
+    let extent = |n: fn(&Part) -> usize| geo.iter().zip(&ratios).map(|((p, ..), r)| n(p) * r).max().unwrap_or(0);
+    let (rows, cols) = (extent(|p| p.rows), extent(|p| p.cols));
     let mut cells = Vec::new();
-    for (r, row) in (0..finest.rows).step_by(side).enumerate() {
-        for (c, col) in (0..finest.cols).step_by(side).enumerate() {
+    for (r, row) in (0..rows).step_by(side).enumerate() {
+        for (c, col) in (0..cols).step_by(side).enumerate() {
             let mut windows = Vec::new();
             let mut lattices = Vec::new();
             for ((part, _, t), ratio) in geo.iter().zip(&ratios) {

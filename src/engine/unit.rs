@@ -132,11 +132,10 @@ fn read(input: &Input, window: Window, out: &mut Output) -> Result<Block> {
     for (band, plane) in input.bands.iter().zip(planes.chunks_exact_mut(pixels)) {
         band.raster.read(band.index, window, plane).within(|c| c.stage = Some("read"))?;
         out.samples_read += pixels as u64;
+        // Fill first: a fill value above the ceiling is no saturated measurement.
+        state::fill_to_nan(plane, input.fill.unwrap_or(f32::NAN));
         if let Some(ceiling) = input.saturation {
             state::mark_saturated(plane, ceiling, states);
-        }
-        if let Some(fill) = input.fill {
-            state::fill_to_nan(plane, fill);
         }
         affine::affine(plane, band.gain, band.bias);
     }

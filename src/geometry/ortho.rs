@@ -5,10 +5,7 @@ use fieldglow_kernels::height::{self, Surface};
 use super::nodes::{self, Evaluate, Nodes};
 use super::{GeometryError, Sensor, bounds, into_window, window_around};
 use crate::grid::cell::Lattice;
-use crate::grid::{Crs, CrsError, PointTransform, Window};
-
-/// Metres per degree of latitude, for bounds only.
-const METERS_PER_DEGREE: f64 = 111_320.0;
+use crate::grid::{Crs, CrsError, METERS_PER_DEGREE, PointTransform, Window, nearest_turn};
 
 /// Heights a unit of output needs, as the caller read them.
 #[derive(Debug, Clone)]
@@ -38,7 +35,9 @@ pub struct Ground<'a> {
     pub dem: Option<(&'a PointTransform, &'a Position<'a>)>,
     /// Undulation at longitude and latitude, metres; `None` for heights above the ellipsoid.
     pub undulation: Option<&'a (dyn Fn(f64, f64) -> f64 + Sync)>,
-    /// Size of an output pixel, metres.
+    /// Longitude the scene lies around: others are counted from there, so that none jumps within a cell.
+    pub middle_lon: f64,
+    /// The smaller of an output and a source pixel, metres: what positions are judged by.
     pub pixel_m: f64,
 }
 
@@ -52,6 +51,7 @@ impl Evaluate for Ground<'_> {
     fn evaluate(&self, x: &mut [f64], y: &mut [f64]) -> Result<Vec<Vec<f64>>, CrsError> {
         let (mut lon, mut lat) = (x.to_vec(), y.to_vec());
         self.to_geographic.apply(&mut lon, &mut lat)?;
+        lon.iter_mut().for_each(|v| *v = nearest_turn(*v, self.middle_lon));
         let undulation = match self.undulation {
             Some(f) => lon.iter().zip(&lat).map(|(a, b)| f(*a, *b)).collect(),
             None => vec![0.0; lon.len()],

@@ -3,6 +3,7 @@
 use fieldglow_kernels::rpc::Model;
 
 use super::GeometryError;
+use crate::grid::METERS_PER_DEGREE;
 use crate::scene::Rpc;
 
 /// A sensor model ready for evaluation.
@@ -39,6 +40,26 @@ impl Sensor {
     pub fn height_range_m(&self) -> (f64, f64) {
         let (off, scale) = (self.model.ground_off[2], self.model.ground_scale[2].abs());
         (off - scale, off + scale)
+    }
+
+    /// Longitude the model is centred on, degrees.
+    pub fn middle_lon(&self) -> f64 {
+        self.model.ground_off[0]
+    }
+
+    /// Area on the ground of a pixel in the middle of an image of `image` rows and columns, square metres.
+    ///
+    /// # Errors
+    /// [`GeometryError::NoGround`].
+    pub fn pixel_area_m2(&self, image: (usize, usize)) -> Result<f64, GeometryError> {
+        let (col, row, h) = (image.1 as f64 / 2.0, image.0 as f64 / 2.0, self.middle_height_m());
+        let (lon, lat) = self.ground_from_image(col, row, h)?;
+        let metres = |(a, b): (f64, f64)| {
+            ((a - lon) * METERS_PER_DEGREE * lat.to_radians().cos(), (b - lat) * METERS_PER_DEGREE)
+        };
+        let (ax, ay) = metres(self.ground_from_image(col + 1.0, row, h)?);
+        let (bx, by) = metres(self.ground_from_image(col, row + 1.0, h)?);
+        Ok((ax * by - ay * bx).abs())
     }
 
     /// Writes image positions of ground points; NaN for NaN.

@@ -63,6 +63,16 @@ pub enum ReadError {
         /// What is asked of it.
         needed: String,
     },
+    /// A raster made of other files.
+    #[error(
+        "`{path}` is a {driver}: its pixels stand in other files, which nothing here would notice to change; copy it to one GeoTIFF with gdal_translate"
+    )]
+    Virtual {
+        /// The file.
+        path: PathBuf,
+        /// GDAL's name of the format.
+        driver: String,
+    },
     /// A reference system cannot be used.
     #[error("the reference system of `{path}`")]
     Crs {
@@ -90,7 +100,7 @@ pub fn prepare_gdal(cache_bytes: u64) {
         for (key, value) in [
             ("GDAL_CACHEMAX", megabytes.as_str()),
             ("GDAL_PAM_ENABLED", "NO"),
-            ("GDAL_DISABLE_READDIR_ON_OPEN", "EMPTY_DIR"),
+            ("GDAL_DISABLE_READDIR_ON_OPEN", "TRUE"),
             ("GTIFF_IGNORE_READ_ERRORS", "NO"),
         ] {
             // A GDAL without one of these options works too, only slower.

@@ -5,12 +5,17 @@ use std::path::Path;
 use super::{Raster, ReadError};
 use crate::grid::{Crs, GeoTransform, Window};
 
+/// Heights of land, metres: from below the Dead Sea to above Mount Everest. What lies outside is a void that the file
+/// forgot to declare (−9999, −32768).
+const LAND_M: std::ops::RangeInclusive<f32> = -500.0..=9_500.0;
+
 /// A raster of heights.
 #[derive(Debug)]
 pub struct Heights {
     raster: Raster,
     crs: Crs,
     transform: GeoTransform,
+    middle_x: f64,
     void: Option<f64>,
 }
 
@@ -30,10 +35,13 @@ impl Heights {
     /// [`ReadError`], also when it has no reference system or transform.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
         let raster = Raster::open(path)?;
-        let (srs, transform, void) = raster.with(|d| {
+        let (srs, transform, void, driver) = raster.with(|d| {
             let void = d.rasterband(1).ok().and_then(|b| b.no_data_value());
-            (d.spatial_ref().ok(), d.geo_transform().ok(), void)
+            (d.spatial_ref().ok(), d.geo_transform().ok(), void, d.driver().short_name())
         })?;
+        if driver == "VRT" {
+            return Err(ReadError::Virtual { path: path.to_owned(), driver });
+        }
         let lacks = |what, remedy| ReadError::Lacks { path: path.to_owned(), what, remedy };
         let srs =
             srs.ok_or_else(|| lacks("reference system", "set it, for example with `gdal_edit.py -a_srs EPSG:4326`"))?;
@@ -43,7 +51,9 @@ impl Heights {
             .map(GeoTransform::from_gdal)
             .filter(|t| t.is_usable())
             .ok_or_else(|| lacks("usable geotransform", "set it, for example with `gdal_edit.py -a_ullr`"))?;
-        Ok(Self { raster, crs, transform, void })
+        let middle = raster.window();
+        let middle_x = transform.world_from_pixel(middle.cols as f64 / 2.0, middle.rows as f64 / 2.0).0;
+        Ok(Self { raster, crs, transform, middle_x, void })
     }
 
     /// The file.
@@ -58,6 +68,7 @@ impl Heights {
 
     /// Position of map coordinates, (col, row), (0, 0) being the **centre** of the first pixel.
     pub fn position(&self, x: f64, y: f64) -> (f64, f64) {
+        let x = if self.crs.is_geographic() { crate::grid::nearest_turn(x, self.middle_x) } else { x };
         let (col, row) = self.transform.pixel_from_world(x, y);
         (col - 0.5, row - 0.5)
     }
@@ -66,6 +77,13 @@ impl Heights {
     pub fn last(&self) -> (f64, f64) {
         let w = self.raster.window();
         (w.cols as f64 - 1.0, w.rows as f64 - 1.0)
+    }
+
+    /// Edge of a pixel, metres.
+    pub fn pixel_m(&self) -> f64 {
+        let w = self.raster.window();
+        let y = self.transform.world_from_pixel(w.cols as f64 / 2.0, w.rows as f64 / 2.0).1;
+        crate::grid::pixel_area_m2(&self.crs, self.transform, y).sqrt()
     }
 
     /// Map coordinates of the outermost pixel centres: min x, min y, max x, max y.
@@ -97,27 +115,28 @@ impl Heights {
         Ok(HeightWindow { window, heights })
     }
 
-    /// Lowest and highest height of a window, looked at on at most 1024 × 1024 pixels; `None` without any.
+    /// Lowest and highest height of a window and the share of voids in it, looked at on at most 1024 × 1024 pixels; no
+    /// heights at all are a share of 1.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn range(&self, window: Window) -> Result<Option<(f64, f64)>, ReadError> {
+    pub fn look(&self, window: Window) -> Result<(Option<(f64, f64)>, f64), ReadError> {
         if window.is_empty() {
-            return Ok(None);
+            return Ok((None, 1.0));
         }
         let shape = (window.rows.min(1024), window.cols.min(1024));
         let mut heights = vec![f32::NAN; shape.0 * shape.1];
         self.raster.read_decimated(0, window, shape, &mut heights)?;
         self.remove_voids(&mut heights);
-        Ok(range(&heights))
+        let voids = heights.iter().filter(|h| h.is_nan()).count();
+        Ok((range(&heights), voids as f64 / heights.len() as f64))
     }
 
     fn remove_voids(&self, heights: &mut [f32]) {
         // Written as f32 by some tools and compared as f64 by others: compare as it stands in the file.
         let void = self.void.map(|v| v as f32);
         for h in heights {
-            // SRTM's void, also where a file forgets to declare it; and no land is 20 km high or deep.
-            if Some(*h) == void || !(-12_000.0..=20_000.0).contains(h) {
+            if Some(*h) == void || !LAND_M.contains(h) {
                 *h = f32::NAN;
             }
         }

@@ -51,7 +51,10 @@ pub fn identity(scene: &Scene, full: bool) -> error::Result<Identity> {
             bytes += file(&mut outer, &files::file_name(path), path, full)?;
         }
         // What tags and files beside the image say of it, which no digest above covers for sure.
-        field(&mut outer, &part.fill.map_or([0; 8], f64::to_le_bytes));
+        match part.fill {
+            Some(fill) => field(&mut outer, &fill.to_le_bytes()),
+            None => field(&mut outer, b"none"),
+        }
         for bytes in place(&part.sensor_model) {
             field(&mut outer, &bytes);
         }
@@ -60,13 +63,14 @@ pub fn identity(scene: &Scene, full: bool) -> error::Result<Identity> {
     Ok(Identity { digest, bytes })
 }
 
-/// Digests one side file, such as a DEM, in the same way: name, size, and its sampled ranges or, with `full`, all of it.
+/// Digests one side file, such as a DEM, in the same way: size, and its sampled ranges or, with `full`, all of it. Its
+/// name does not count: the same heights under another name are the same heights.
 ///
 /// # Errors
 /// A [`SceneError`] when it cannot be read.
 pub fn of_file(path: &Path, full: bool) -> error::Result<Identity> {
     let mut outer = Sha256::new();
-    let bytes = file(&mut outer, &files::file_name(path), path, full)?;
+    let bytes = file(&mut outer, "", path, full)?;
     let digest = outer.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     Ok(Identity { digest, bytes })
 }

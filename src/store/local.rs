@@ -34,15 +34,16 @@ impl Unfinished {
             source,
         })?;
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!(".{name}.{}-{serial}.unfinished", std::process::id()));
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-            .map_err(|source| StoreError::Io { action: "creating", path: path.clone(), source })?;
-        Ok(Self { path, file, finished: false })
+        loop {
+            let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+            let path = folder.join(format!(".{name}.{}-{serial}.unfinished", std::process::id()));
+            match File::options().read(true).write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(Self { path, file, finished: false }),
+                // Left by a process that was killed and had the same number: in a container they start over.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(StoreError::Io { action: "creating", path, source }),
+            }
+        }
     }
 
     fn publish(mut self, target: &Path) -> Result<(), StoreError> {
@@ -251,6 +252,16 @@ mod tests {
     }
 
     #[test]
+    fn leftovers_of_a_killed_process_with_the_same_number_are_stepped_over() {
+        let dir = tempfile::tempdir().unwrap();
+        for serial in 0..SERIAL.load(Ordering::Relaxed) + 50 {
+            fs::write(dir.path().join(format!(".a.tif.{}-{serial}.unfinished", std::process::id())), b"old").unwrap();
+        }
+        Local::new(dir.path()).put("a.tif", b"new").unwrap();
+        assert_eq!(fs::read(dir.path().join("a.tif")).unwrap(), b"new");
+    }
+
+    #[test]
     fn names_stay_below_the_folder_and_bad_folders_are_said() {
         let dir = tempfile::tempdir().unwrap();
         let store = Local::new(dir.path());
@@ -260,6 +271,13 @@ mod tests {
         let file = dir.path().join("file");
         fs::write(&file, b"").unwrap();
         assert!(matches!(Local::new(&file).probe(), Err(StoreError::NotWritable { .. })));
-        assert!(matches!(super::super::open("s3://bucket/x"), Err(StoreError::Scheme { .. })));
+        for url in ["s3://bucket/x", "s3:bucket", "file:/x", "file://host/x", "", "~/x"] {
+            assert!(matches!(super::super::open(url), Err(StoreError::Scheme { .. })), "{url}");
+        }
+        for (url, path) in
+            [("a b", "a b"), ("/x/中文", "/x/中文"), ("file:///x%20y", "/x y"), ("FILE://localhost/x", "/x")]
+        {
+            assert_eq!(super::super::open(url).unwrap().url(), path);
+        }
     }
 }

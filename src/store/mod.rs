@@ -16,7 +16,7 @@ use crate::error::{Class, Classify};
 #[non_exhaustive]
 pub enum StoreError {
     /// A URL of a kind this version cannot write to.
-    #[error("cannot store to `{url}`: expected a local folder or `file://` URL")]
+    #[error("cannot store to `{url}`: expected a local folder, or `file:///` and an absolute path")]
     Scheme {
         /// What was given.
         url: String,
@@ -128,15 +128,25 @@ pub trait Store: Send + Sync {
     fn list(&self, folder: &str, suffix: &str) -> Result<Vec<String>, StoreError>;
 }
 
-/// The store of a URL.
+/// The store of a folder or a `file://` URL.
 ///
 /// # Errors
-/// [`StoreError::Scheme`].
+/// [`StoreError::Scheme`] for everything else that looks like a URL: a folder named `s3:` is nobody's wish.
 pub fn open(url: &str) -> Result<Box<dyn Store>, StoreError> {
-    let path = match url.split_once("://") {
-        None => url,
-        Some(("file", path)) => path,
-        Some(_) => return Err(StoreError::Scheme { url: url.to_owned() }),
+    let refused = || StoreError::Scheme { url: url.to_owned() };
+    let scheme_end = url.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c)));
+    // One letter before a colon is a drive, not a scheme.
+    let scheme = scheme_end.filter(|end| *end > 1 && url[*end..].starts_with(':')).map(|end| &url[..end]);
+    let path = match scheme {
+        None if url.is_empty() || url.starts_with("~/") => return Err(refused()),
+        None => PathBuf::from(url),
+        Some(scheme) if scheme.eq_ignore_ascii_case("file") => {
+            let rest = url[scheme.len() + 1..].strip_prefix("//").ok_or_else(refused)?;
+            let path = rest.strip_prefix("localhost").filter(|p| p.starts_with('/')).unwrap_or(rest);
+            let relative = path.strip_prefix('/').and_then(crate::catalog::path_from_href).ok_or_else(refused)?;
+            PathBuf::from(format!("/{relative}"))
+        }
+        Some(_) => return Err(refused()),
     };
     Ok(Box::new(Local::new(path)))
 }
