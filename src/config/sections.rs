@@ -135,7 +135,6 @@ pub struct Height {
     pub constant: Option<f64>,
     /// What the heights are counted from: `ellipsoid` (WGS 84), `egm96` or `egm2008`. No default: RPC want ellipsoidal
     /// heights, DEMs mostly are not, and the difference moves the image.
-    #[serde(default)]
     #[schemars(required)]
     pub datum: Option<Datum>,
     /// Raster of geoid undulations in metres (GTX, GeoTIFF), needed with `egm96` and `egm2008`.

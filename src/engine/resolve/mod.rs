@@ -1,0 +1,211 @@
+//! From a pipeline and a scene to a plan: products that can be made, where their pixels are, what they are made of.
+
+mod cells;
+mod products;
+mod terrain;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::plan::{Layer, ScenePlan, Terrain};
+use super::{EngineError, key, publish};
+use crate::calibrate::{self, Illumination, Level};
+use crate::cog::GeoKeys;
+use crate::config::{IdentityMode, Mode, Pipeline};
+use crate::error::{Result, ResultExt};
+use crate::geometry::{Sensor, ortho};
+use crate::grid::{Crs, nearest_turn};
+use crate::scene::{Part, Role, Scene, SensorModel, identity};
+
+/// Resolves a pipeline against a scene. Reads headers, digests and the DEM's extremes, no pixels of the scene.
+///
+/// # Errors
+/// Everything that makes the scene impossible to make with this pipeline.
+pub fn resolve(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
+    let id = scene.id.clone();
+    resolve_scene(scene, pipeline).within(|c| c.scene = Some(id))
+}
+
+fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
+    let mut warnings = scene.warnings.clone();
+    let full = pipeline.input.identity == IdentityMode::Full;
+    let identity = identity::identity(&scene, full)?.digest;
+    let wanted = products::wanted(&scene, pipeline, &mut warnings)?;
+    let roles: BTreeSet<Role> = wanted.iter().flat_map(|(_, _, roles)| roles.iter().copied()).collect();
+
+    let terrain = terrain::open(&scene, pipeline, &roles, &mut warnings).within(|c| c.stage = Some("geometry"))?;
+    let center = center(&scene, &roles)?;
+    let illumination = illumination(&scene, pipeline, center).within(|c| c.stage = Some("calibrate"))?;
+    warnings.extend(illumination.iter().flat_map(|i| i.warnings.iter().cloned()));
+
+    let crs = crs(&scene, pipeline, &roles, center)?;
+    let layers = products::layers(&scene, pipeline, wanted, illumination.as_ref(), &mut warnings)?;
+    let outline = outline(&scene, &layers, &terrain)?;
+    let cells = cells::of_scene(&scene, pipeline, &layers, &crs, &outline)?;
+    // Every height file that was named, also where only one number was taken from it.
+    let height = pipeline.geometry.height.as_ref();
+    let digest = |path: Option<&PathBuf>| path.map(|p| identity::of_file(p, full).map(|i| i.digest)).transpose();
+    let (dem, geoid) = (digest(height.and_then(|h| h.dem.as_ref()))?, digest(height.and_then(|h| h.geoid.as_ref()))?);
+    let geo_keys = GeoKeys::for_crs(&crs).within(|c| c.stage = Some("cog"))?;
+    Ok(ScenePlan {
+        acquisition: scene.acquisition(),
+        key: key::key(pipeline, &identity, dem.as_deref(), geoid.as_deref()),
+        identity,
+        pipeline: Arc::clone(pipeline),
+        geo_keys,
+        crs,
+        illumination,
+        layers,
+        cells,
+        terrain,
+        warnings,
+        outline,
+        scene,
+    })
+}
+
+fn has(scene: &Scene) -> String {
+    let roles: Vec<_> = scene.roles().iter().map(|r| r.code()).collect();
+    roles.join(", ")
+}
+
+/// The parts that carry some of these roles, in the order of the scene.
+fn parts_of<'a>(scene: &'a Scene, roles: &BTreeSet<Role>) -> Vec<(usize, &'a Part)> {
+    let carries = |p: &Part| p.bands.iter().any(|b| roles.contains(&b.role));
+    scene.parts.iter().enumerate().filter(|(_, p)| carries(p)).collect()
+}
+
+fn unplaced(part: &Part, mode: Mode) -> EngineError {
+    let (reason, remedy) = match (&part.sensor_model, mode) {
+        (SensorModel::Unknown { reason }, _) => {
+            (reason.clone(), "add the missing RPC file or georeference, or describe it in a `scene.toml`")
+        }
+        (SensorModel::Rpc(_), _) => {
+            ("it has RPC, so its pixels are in sensor geometry".into(), "set `geometry.mode` to `ortho`, with heights")
+        }
+        (SensorModel::Projected { .. }, _) => {
+            ("it is projected already".into(), "set `geometry.mode` to `grid` or `native`")
+        }
+    };
+    EngineError::Placement { part: part.name.clone(), reason, remedy: remedy.into() }
+}
+
+/// Counts longitudes from the first one on, so that none jumps at the antimeridian.
+fn unwrap(points: &mut [(f64, f64)]) {
+    let about = points.first().map_or(0.0, |p| p.0);
+    points.iter_mut().for_each(|p| p.0 = nearest_turn(p.0, about));
+}
+
+/// min x, min y, max x, max y.
+fn bounds(points: &[(f64, f64)]) -> [f64; 4] {
+    let start = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
+    points.iter().fold(start, |b, (x, y)| [b[0].min(*x), b[1].min(*y), b[2].max(*x), b[3].max(*y)])
+}
+
+/// Longitude and latitude of the centre of the first part that is needed.
+fn center(scene: &Scene, roles: &BTreeSet<Role>) -> Result<Option<(f64, f64)>> {
+    let Some((_, part)) = parts_of(scene, roles).into_iter().next() else { return Ok(scene.center()) };
+    let (col, row) = (part.cols as f64 / 2.0, part.rows as f64 / 2.0);
+    Ok(match &part.sensor_model {
+        SensorModel::Rpc(rpc) => {
+            let sensor = Sensor::from(&**rpc);
+            Some(
+                sensor
+                    .ground_from_image(col - 0.5, row - 0.5, sensor.middle_height_m())
+                    .within(|c| c.stage = Some("geometry"))?,
+            )
+        }
+        SensorModel::Projected { crs, transform } => {
+            let center = transform.world_from_pixel(col, row);
+            publish::geographic(crs, &[center])?.first().copied()
+        }
+        SensorModel::Unknown { .. } => scene.center(),
+    })
+}
+
+fn illumination(scene: &Scene, pipeline: &Pipeline, center: Option<(f64, f64)>) -> Result<Option<Illumination>> {
+    let options = options(pipeline);
+    match (pipeline.radiometry.level, calibrate::illumination(scene, center, &options)) {
+        (_, Ok(light)) => Ok(Some(light)),
+        // Without a sun there is no reflectance; anything else can do without.
+        (Level::Toa, Err(e @ calibrate::CalibrateError::NoSun)) if needs_sun(scene) => Err(e.into()),
+        (Level::Toa, Err(e)) if !matches!(e, calibrate::CalibrateError::NoSun) => Err(e.into()),
+        (_, Err(_)) => Ok(None),
+    }
+}
+
+fn needs_sun(scene: &Scene) -> bool {
+    use crate::scene::Calibration;
+    let bands = scene.parts.iter().flat_map(|p| &p.bands);
+    bands.into_iter().any(|b| !matches!(b.calibration, Calibration::Reflectance { sun_corrected: true, .. }))
+}
+
+fn options(pipeline: &Pipeline) -> calibrate::Options {
+    let r = &pipeline.radiometry;
+    calibrate::Options {
+        esun: r.esun.clone(),
+        sun_zenith_deg: r.sun_zenith,
+        accept_sun_conflict: r.accept_sun_conflict,
+    }
+}
+
+fn crs(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>, center: Option<(f64, f64)>) -> Result<Crs> {
+    let parts = parts_of(scene, roles);
+    if let (Mode::Native, Some((_, part))) = (pipeline.geometry.mode, parts.first()) {
+        return match &part.sensor_model {
+            SensorModel::Projected { crs, .. } => Ok(crs.clone()),
+            _ => Err(unplaced(part, Mode::Native).into()),
+        };
+    }
+    match (pipeline.geometry.crs.as_deref().unwrap_or("utm"), center) {
+        ("utm", Some((lon, lat))) => Ok(Crs::utm(lon, lat)?),
+        ("utm", None) => match parts.first() {
+            Some((_, part)) => Err(unplaced(part, pipeline.geometry.mode).into()),
+            None => Err(EngineError::NothingToMake { has: has(scene) }.into()),
+        },
+        (definition, _) => Ok(Crs::from_definition(definition)?),
+    }
+}
+
+/// Convex outline of the parts that are needed, longitude and latitude.
+fn outline(scene: &Scene, layers: &[Layer], terrain: &Terrain) -> Result<Vec<(f64, f64)>> {
+    let heights = match terrain {
+        Terrain::None => vec![0.0],
+        Terrain::Constant(h) => vec![*h],
+        Terrain::Dem { range, geoid, .. } => {
+            let u = geoid.as_ref().map_or(0.0, |g| {
+                let range = g.window.range().unwrap_or((0.0, 0.0));
+                0.5 * (range.0 + range.1)
+            });
+            vec![range.0 + u, range.1 + u]
+        }
+    };
+    let mut points = Vec::new();
+    let mut seen = BTreeSet::new();
+    for input in layers.iter().flat_map(|l| &l.inputs).filter(|i| seen.insert(i.part)) {
+        let part = &scene.parts[input.part];
+        match &part.sensor_model {
+            SensorModel::Rpc(rpc) => {
+                let sensor = Sensor::from(&**rpc);
+                for h in &heights {
+                    points.extend(
+                        ortho::outline(&sensor, (part.rows, part.cols), *h).within(|c| c.stage = Some("geometry"))?,
+                    );
+                }
+            }
+            SensorModel::Projected { crs, transform } => {
+                let (w, h) = (part.cols as f64, part.rows as f64);
+                let border: Vec<(f64, f64)> = (0..16)
+                    .map(|i| f64::from(i) / 16.0)
+                    .flat_map(|t| [(t * w, 0.0), (w, t * h), (w - t * w, h), (0.0, h - t * h)])
+                    .map(|(c, r)| transform.world_from_pixel(c, r))
+                    .collect();
+                points.extend(publish::geographic(crs, &border)?);
+            }
+            SensorModel::Unknown { .. } => return Err(unplaced(part, Mode::Ortho).into()),
+        }
+    }
+    unwrap(&mut points);
+    Ok(publish::hull_of(&points))
+}

@@ -1,0 +1,219 @@
+//! Which products a scene can make, and what they are made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::super::EngineError;
+use super::super::plan::{Input, InputBand, Layer, Placement};
+use super::{has, options, parts_of, unplaced};
+use crate::calibrate::{self, Illumination, Level, conversion};
+use crate::config::{Kind, Mode, Pipeline, Sample};
+use crate::error::{Result, ResultExt};
+use crate::geometry::Sensor;
+use crate::grid::{cell, pixel_area_m2};
+use crate::product::{Encoding, Product, Program, indices};
+use crate::read::Raster;
+use crate::scene::{Part, Role, Scene, SensorModel, Warning};
+
+/// Source pixels along a product's pixel from which on bilinear interpolation leaves some of them out.
+const COARSE: f64 = 1.5;
+
+/// A product with the pixel size it is wanted at (0 for `native`) and the roles it reads.
+pub type Wanted = (f64, Product, Vec<Role>);
+
+/// The products this scene can make; `qa` without bands of its own gets those of its neighbours.
+pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -> Result<Vec<Wanted>> {
+    let mut wanted: Vec<Wanted> = Vec::new();
+    let available = scene.roles();
+    let default_pixel = pipeline.geometry.resolution.unwrap_or(0.0);
+    for p in &pipeline.product {
+        let (program, roles) = match p.kind {
+            Kind::Bands => (Program::Bands(p.bands.clone()), p.bands.clone()),
+            Kind::Qa => (Program::Qa, p.bands.clone()),
+            Kind::Index => match p.index.as_deref().and_then(indices::find) {
+                Some(row) => (Program::Index(row), row.program.bands()),
+                None => continue,
+            },
+        };
+        if let Some(role) = roles.iter().find(|r| !available.contains(r)) {
+            let missing = EngineError::MissingRole { product: p.name.clone(), role: *role, has: has(scene) };
+            if p.required {
+                return Err(missing.into());
+            }
+            warnings.push(Warning { code: "product-left-out", message: missing.to_string() });
+            continue;
+        }
+        let toa = pipeline.radiometry.level == Level::Toa;
+        let scaled = match &program {
+            Program::Bands(_) => toa,
+            Program::Index(row) => row.scaled,
+            Program::Qa => false,
+        };
+        let encoding = match (&program, p.sample) {
+            (Program::Qa, _) => Encoding::Bits,
+            (_, Some(Sample::Float32)) => Encoding::F32,
+            (_, Some(Sample::Int16)) => Encoding::ScaledI16,
+            (_, None) if scaled => Encoding::ScaledI16,
+            (_, None) => Encoding::F32,
+        };
+        wanted.push((
+            p.resolution.unwrap_or(default_pixel),
+            Product { name: p.name.clone(), program, encoding },
+            roles,
+        ));
+    }
+    let of_others = |pixel: f64, wanted: &[Wanted]| -> Vec<Role> {
+        let others = wanted.iter().filter(|(p, product, _)| *p == pixel && product.program != Program::Qa);
+        let roles: BTreeSet<Role> = others.flat_map(|(_, _, r)| r.iter().copied()).collect();
+        roles.into_iter().collect()
+    };
+    for k in 0..wanted.len() {
+        if wanted[k].1.program == Program::Qa && wanted[k].2.is_empty() {
+            let roles = of_others(wanted[k].0, &wanted);
+            // Alone on its pixels, it tells the state of the part with the most bands.
+            wanted[k].2 = if roles.is_empty() {
+                let part = scene.parts.iter().max_by_key(|p| p.bands.len());
+                part.map(|p| p.bands.iter().map(|b| b.role).collect()).unwrap_or_default()
+            } else {
+                roles
+            };
+        }
+    }
+    if wanted.is_empty() {
+        return Err(EngineError::NothingToMake { has: has(scene) }.into());
+    }
+    Ok(wanted)
+}
+
+/// The products by pixel size, with the bands they are made of and how their DN become values.
+pub fn layers(
+    scene: &Scene,
+    pipeline: &Pipeline,
+    wanted: Vec<Wanted>,
+    light: Option<&Illumination>,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Layer>> {
+    let mut rasters: BTreeMap<PathBuf, Arc<Raster>> = BTreeMap::new();
+    let native = pipeline.geometry.mode == Mode::Native;
+    // Products of one pixel size share a layer; native products share one with those of the same parts. The states of a
+    // layer are those of all its bands, so a `qa` of other bands has a layer of its own.
+    let mut groups: Vec<(f64, Vec<usize>, Vec<Wanted>)> = Vec::new();
+    let (states, values): (Vec<Wanted>, Vec<Wanted>) =
+        wanted.into_iter().partition(|(_, p, _)| p.program == Program::Qa);
+    for w in values.into_iter().chain(states) {
+        let roles: BTreeSet<Role> = w.2.iter().copied().collect();
+        let parts: Vec<usize> =
+            if native { parts_of(scene, &roles).into_iter().map(|(k, _)| k).collect() } else { Vec::new() };
+        let union =
+            |members: &[Wanted]| members.iter().flat_map(|(_, _, r)| r.iter().copied()).collect::<BTreeSet<Role>>();
+        let is_state = w.1.program == Program::Qa;
+        match groups.iter_mut().find(|(pixel, p, m)| *pixel == w.0 && *p == parts && (!is_state || union(m) == roles)) {
+            Some((_, _, members)) => members.push(w),
+            None => groups.push((w.0, parts, vec![w])),
+        }
+    }
+    let finest = groups.iter().map(|(p, _, _)| *p).fold(f64::INFINITY, f64::min);
+    let mut layers = Vec::new();
+    for (pixel, _, members) in groups {
+        if !native {
+            let edge = cell::edge_m(finest);
+            if cell::pixels_per_edge(edge, pixel).is_none() {
+                let n = edge / pixel;
+                let product = members.first().map(|(_, p, _)| p.name.clone()).unwrap_or_default();
+                let (finer, coarser) = (edge / n.ceil(), edge / n.floor().max(1.0));
+                return Err(EngineError::Resolution { product, resolution: pixel, edge, finest, finer, coarser }.into());
+            }
+        }
+        let roles: BTreeSet<Role> = members.iter().flat_map(|(_, _, r)| r.iter().copied()).collect();
+        let mut inputs = Vec::new();
+        let mut planes = Vec::new();
+        for (k, part) in parts_of(scene, &roles) {
+            let first_plane = planes.len();
+            let mut bands = Vec::new();
+            for band in part.bands.iter().filter(|b| roles.contains(&b.role)) {
+                let conversion = conversion(band, pipeline.radiometry.level, light, &options(pipeline))
+                    .within(|c| (c.stage, c.band) = (Some("calibrate"), Some(band.role.to_string())))?;
+                let raster = match rasters.get(&band.file) {
+                    Some(r) => Arc::clone(r),
+                    None => {
+                        let r = Arc::new(Raster::open(&band.file)?);
+                        rasters.insert(band.file.clone(), Arc::clone(&r));
+                        r
+                    }
+                };
+                planes.push(band.role);
+                bands.push(InputBand {
+                    raster,
+                    index: band.index,
+                    gain: conversion.linear.gain,
+                    bias: conversion.linear.bias,
+                    provenance: conversion.provenance,
+                });
+            }
+            let placement = placement(part, pipeline.geometry.mode)?;
+            let saturation = calibrate::saturation_dn(part).map(|v| v as f32);
+            let pixel_area_m2 = match &part.sensor_model {
+                SensorModel::Rpc(rpc) => {
+                    Sensor::from(&**rpc).pixel_area_m2((part.rows, part.cols)).within(|c| c.stage = Some("geometry"))?
+                }
+                SensorModel::Projected { crs, transform } => {
+                    let y = transform.world_from_pixel(part.cols as f64 / 2.0, part.rows as f64 / 2.0).1;
+                    pixel_area_m2(crs, *transform, y)
+                }
+                SensorModel::Unknown { .. } => 0.0,
+            };
+            inputs.push(Input {
+                part: k,
+                first_plane,
+                bands,
+                fill: part.fill.map(|f| f as f32),
+                saturation,
+                placement,
+                pixel_area_m2,
+            });
+        }
+        for input in inputs.iter().filter(|_| !native) {
+            let ratio = pixel / input.pixel_area_m2.sqrt();
+            if ratio > COARSE {
+                let part = &scene.parts[input.part].name;
+                let message = format!(
+                    "products of {pixel} m are interpolated from pixels of {part} {ratio:.1} times as fine: some of those are left out, and fine detail is aliased"
+                );
+                warnings.push(Warning { code: "coarse-resampling", message });
+            }
+        }
+        if native && inputs.len() > 1 {
+            let names: Vec<_> = inputs.iter().map(|i| scene.parts[i.part].name.clone()).collect();
+            let products: Vec<_> = members.iter().map(|(_, p, _)| p.name.as_str()).collect();
+            return Err(EngineError::Placement {
+                part: names.join(" and "),
+                reason: format!(
+                    "product {} needs both, and in mode `native` they have pixels of their own",
+                    products.join(", ")
+                ),
+                remedy: "give `qa` its `bands`, or set `geometry.mode` to `grid`".into(),
+            }
+            .into());
+        }
+        let pixel_m = if native { inputs.first().map_or(1.0, |i| i.pixel_area_m2.sqrt()) } else { pixel };
+        layers.push(Layer {
+            pixel_m,
+            roles: planes,
+            inputs,
+            products: members.into_iter().map(|(_, p, _)| p).collect(),
+        });
+    }
+    Ok(layers)
+}
+
+fn placement(part: &Part, mode: Mode) -> Result<Placement> {
+    match (&part.sensor_model, mode) {
+        (SensorModel::Rpc(rpc), Mode::Ortho) => Ok(Placement::Sensor(Box::new(Sensor::from(&**rpc)))),
+        (SensorModel::Projected { .. }, Mode::Native) => Ok(Placement::Same),
+        (SensorModel::Projected { crs, transform }, Mode::Grid) => {
+            Ok(Placement::Map { crs: crs.clone(), transform: *transform })
+        }
+        _ => Err(unplaced(part, mode).into()),
+    }
+}
