@@ -18,7 +18,7 @@ pub struct Args {
     input: Input,
     /// Workers. Default: one per core.
     #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    threads: Option<std::num::NonZeroUsize>,
     /// Make cells again that stand there already.
     #[arg(long)]
     force: bool,
@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> Outcome {
         Some(path) => Some((std::fs::File::create(path).map_err(unwritable(path))?, path)),
         None => None,
     };
-    let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let options = Options {
         threads,
         memory: args.input.memory.0,
@@ -72,6 +72,7 @@ pub fn run(args: &Args) -> Outcome {
         file.write_all(text.as_bytes()).map_err(unwritable(path))?;
     }
     if args.json {
+        failures(&report);
         print_json(&report)?;
     } else {
         summary(&report);
@@ -94,6 +95,14 @@ fn summary(report: &RunReport) {
         Bytes(bytes),
         Bytes(report.peak_reserved_bytes),
     );
+    failures(report);
+    if done > 0 {
+        eprintln!("look at: {}/{}/collection.json", report.output, report.pipeline);
+    }
+}
+
+/// Says why scenes failed, and why the run ended early.
+fn failures(report: &RunReport) {
     for scene in report.scenes.iter().filter(|s| s.outcome == SceneEnd::Failed) {
         if let Some(e) = &scene.error {
             eprintln!("failed: {}", e.message);
@@ -101,8 +110,5 @@ fn summary(report: &RunReport) {
     }
     if let Some(e) = &report.error {
         eprintln!("failed: {}", e.message);
-    }
-    if done > 0 {
-        eprintln!("look at: {}/{}/collection.json", report.output, report.pipeline);
     }
 }

@@ -106,7 +106,7 @@ pub enum EngineError {
     },
     /// Two scenes of one run would write to the same place.
     #[error(
-        "another scene of this run is stored as `{acquisition}` as well (same id and time); run them apart, or give each its own `id`"
+        "another scene of this run is stored as `{acquisition}` as well (same id and time); give each its own `id`, or store them in outputs of their own"
     )]
     SameAcquisition {
         /// Name in storage.

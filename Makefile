@@ -1,0 +1,43 @@
+# What people and CI run. `make` alone lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+
+.PHONY: help deps build demo test lint reference docs deny oracle picture
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+deps: ## Install the Debian packages that are missing
+	@scripts/install-deps.sh
+
+build: deps ## Build the program
+	$(CARGO) build --release --locked
+
+demo: build ## Simulate a delivery, make its products, check them
+	@scripts/demo.sh
+
+test: deps ## Run all tests
+	$(CARGO) test --workspace --locked
+
+lint: deps ## Check format, lints, and that the generated documentation is up to date
+	$(CARGO) fmt --all --check
+	$(CARGO) run --quiet --locked --example reference -- --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+reference: deps ## Write the generated parts of docs/
+	$(CARGO) run --quiet --locked --example reference
+
+docs: deps ## Build the documentation of the code
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+deny: ## Check licences, bans and sources of the dependencies (needs cargo-deny)
+	$(CARGO) deny --locked check licenses bans sources
+
+oracle: build ## Compare with programs and data nobody here wrote (Python packages from PyPI; takes minutes)
+	@DATA="$(DATA)" PYTHON="$(PYTHON)" scripts/oracle.sh
+
+picture: ## Draw docs/images/demo.png from the demo's output (needs gdal-bin)
+	@scripts/picture.sh

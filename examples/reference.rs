@@ -1,0 +1,195 @@
+//! Writes the generated parts of the documentation: whatever stands between `<!-- generated: NAME -->` and
+//! `<!-- end -->` in the files named below.
+//!
+//!     cargo run --example reference              writes them
+//!     cargo run --example reference -- --check   says, with exit code 1, what would change
+#![expect(clippy::print_stderr, reason = "a program for people")]
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use fieldglow::product::{indices, qa};
+use fieldglow::scene::Role;
+use serde_json::{Map, Value};
+
+const FILES: [&str; 4] = ["README.md", "docs/pipeline.md", "docs/qa-bits.md", "docs/scene-toml.md"];
+const BEGIN: &str = "<!-- generated: ";
+const CLOSE: &str = " -->\n";
+const END: &str = "<!-- end -->";
+
+fn main() -> ExitCode {
+    let check = std::env::args().any(|a| a == "--check");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut stale = false;
+    for name in FILES {
+        let path = root.join(name);
+        let outcome = std::fs::read_to_string(&path).map_err(|e| e.to_string()).and_then(|old| {
+            let new = fill(&old, root)?;
+            match new == old {
+                true => Ok(false),
+                false if check => Ok(true),
+                false => std::fs::write(&path, new).map(|()| true).map_err(|e| e.to_string()),
+            }
+        });
+        match outcome {
+            Err(problem) => {
+                eprintln!("{name}: {problem}");
+                return ExitCode::FAILURE;
+            }
+            Ok(true) if check => {
+                eprintln!("{name}: out of date; run `make reference`");
+                stale = true;
+            }
+            Ok(true) => eprintln!("{name}: written"),
+            Ok(false) => {}
+        }
+    }
+    ExitCode::from(u8::from(stale))
+}
+
+/// `text` with its generated parts made anew.
+fn fill(text: &str, root: &Path) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let (name, after) = after.split_once(CLOSE).ok_or("a generated part has no name")?;
+        let (_, after) = after.split_once(END).ok_or_else(|| format!("the generated part `{name}` has no end"))?;
+        let part = part(name, root)?;
+        let _ = write!(out, "{before}{BEGIN}{name}{CLOSE}\n{}\n\n{END}", part.trim_end());
+        rest = after;
+    }
+    Ok(out + rest)
+}
+
+fn part(name: &str, root: &Path) -> Result<String, String> {
+    match name {
+        "pipeline-keys" => Ok(pipeline_keys(&fieldglow::config::schema())),
+        "qa-bits" => Ok(qa_bits()),
+        "indices" => Ok(index_table()),
+        "roles" => Ok(roles()),
+        file => {
+            let text = std::fs::read_to_string(root.join(file)).map_err(|e| format!("`{file}`: {e}"))?;
+            Ok(format!("```toml\n{text}```"))
+        }
+    }
+}
+
+fn qa_bits() -> String {
+    let mut out = String::from("| bit | value | name | set when |\n| ---: | ---: | --- | --- |\n");
+    for bit in qa::BITS {
+        let _ = writeln!(out, "| {} | {} | `{}` | {} |", bit.offset, 1u32 << bit.offset, bit.name, bit.description);
+    }
+    out
+}
+
+fn index_table() -> String {
+    let mut out = String::from("| key | name | formula | stored as | reference |\n| --- | --- | --- | --- | --- |\n");
+    for row in indices::CATALOG {
+        let stored = if row.scaled { "int16" } else { "float32" };
+        let _ = writeln!(out, "| `{}` | {} | {} | {stored} | {} |", row.key, row.name, row.formula, row.reference);
+    }
+    out
+}
+
+fn roles() -> String {
+    let mut out = String::from("| role | STAC common name |\n| --- | --- |\n");
+    for role in Role::ALL {
+        let _ = writeln!(out, "| `{role}` | {} |", role.common_name());
+    }
+    out
+}
+
+/// One table for each section of a pipeline file, in the order of the file.
+fn pipeline_keys(schema: &Value) -> String {
+    let mut out = String::new();
+    section(&mut out, schema, "Top of the file", schema);
+    for (key, property) in entries(schema, "properties") {
+        let Some((definition, array)) = table_of(schema, property) else { continue };
+        let title = if array { format!("`[[{key}]]`") } else { format!("`[{key}]`") };
+        section(&mut out, schema, &title, definition);
+        for (inner, property) in entries(definition, "properties") {
+            if let Some((definition, array)) = table_of(schema, property) {
+                let title = if array { format!("`[[{key}.{inner}]]`") } else { format!("`[{key}.{inner}]`") };
+                section(&mut out, schema, &title, definition);
+            }
+        }
+    }
+    out
+}
+
+fn section(out: &mut String, schema: &Value, title: &str, table: &Value) {
+    let required: Vec<&str> = table["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let _ = writeln!(out, "### {title}\n\n{}\n", one_line(&table["description"]));
+    out.push_str("| key | type | default | meaning |\n| --- | --- | --- | --- |\n");
+    for (key, property) in entries(table, "properties") {
+        let default = match &property["default"] {
+            _ if required.contains(&key.as_str()) => "must be given".into(),
+            Value::Null => "–".into(),
+            Value::Array(list) if list.is_empty() => "none".into(),
+            Value::Object(_) if property["$ref"].is_null() => "none".into(),
+            Value::Object(_) => "see its section".into(),
+            Value::String(text) if text.is_empty() => "empty".into(),
+            other => format!("`{}`", other.to_string().replace('"', "")),
+        };
+        let default =
+            if default.contains("see its section") && property["$ref"].is_null() { "none".into() } else { default };
+        let meaning = one_line(&property["description"]);
+        let _ = writeln!(out, "| `{key}` | {} | {default} | {meaning} |", kind(schema, property));
+    }
+    out.push('\n');
+}
+
+/// The object a property refers to, and whether it is a list of them.
+fn table_of<'a>(schema: &'a Value, property: &'a Value) -> Option<(&'a Value, bool)> {
+    let (property, array) = match property["type"].as_str() {
+        Some("array") => (&property["items"], true),
+        _ => (property, false),
+    };
+    let definition = resolve(schema, not_null(property))?;
+    (definition["type"] == "object").then_some((definition, array))
+}
+
+/// What may be written for a property.
+fn kind(schema: &Value, property: &Value) -> String {
+    let property = not_null(property);
+    let referred = resolve(schema, property);
+    let definition = referred.unwrap_or(property);
+    let words: Vec<&str> = match &definition["enum"] {
+        Value::Array(words) => words.iter().filter_map(Value::as_str).collect(),
+        _ => definition["oneOf"].as_array().into_iter().flatten().filter_map(|o| o["const"].as_str()).collect(),
+    };
+    match (words.len(), referred) {
+        (0, Some(_)) => return "table".into(),
+        (0, None) => {}
+        (1..=8, _) => return words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
+        _ => return "role".into(),
+    }
+    let name = match &property["type"] {
+        Value::Array(types) => types.iter().filter_map(Value::as_str).find(|t| *t != "null").unwrap_or_default(),
+        other => other.as_str().unwrap_or_default(),
+    };
+    match name {
+        "array" => format!("list of {}s", kind(schema, &property["items"])),
+        "object" => "table of numbers by role".into(),
+        name => name.into(),
+    }
+}
+
+/// A property without its `null` alternative.
+fn not_null(property: &Value) -> &Value {
+    let alternatives = property["anyOf"].as_array();
+    alternatives.and_then(|a| a.iter().find(|p| p["type"] != "null")).unwrap_or(property)
+}
+
+fn resolve<'a>(schema: &'a Value, property: &Value) -> Option<&'a Value> {
+    schema.pointer(property["$ref"].as_str()?.strip_prefix('#')?)
+}
+
+fn entries<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    value[key].as_object().into_iter().flat_map(Map::iter)
+}
+
+fn one_line(text: &Value) -> String {
+    text.as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|")
+}

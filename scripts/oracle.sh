@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# What `make oracle` does: the comparisons of tests/oracle, with Python packages from PyPI in target/oracle.
+#
+#     make oracle [DATA=FOLDER] [PYTHON=python3.12]
+#
+# DATA is a folder with real images (tests/oracle/README.md); what needs them is left out, and said to be, without it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}
+python=${PYTHON:-python3}
+venv=$target/oracle
+
+if [ ! -e "$venv/ready" ]; then
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' \
+        || { echo "error: Python 3.12 or newer is needed; name one with PYTHON=" >&2; exit 1; }
+    "$python" -m venv --clear "$venv"
+    "$venv/bin/pip" install -q gdal-wheel numpy spyndex rio-cogeo jsonschema referencing
+    touch "$venv/ready"
+fi
+tests/oracle/run_all.sh "$target/release/fieldglow" out/oracle "${DATA:-}" "$venv/bin/python"

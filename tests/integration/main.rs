@@ -1,0 +1,16 @@
+//! The program as its users meet it: the built binary, its files, its messages, its exit codes.
+//!
+//! What is expected is computed here, from the inputs and published formulas; nothing is taken from the library.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::panic, reason = "a failed expectation says what it found")]
+
+mod bad_input;
+mod commands;
+mod delivery;
+mod determinism;
+mod geometry;
+mod harness;
+mod image;
+mod main_way;
+mod memory;
+mod values;

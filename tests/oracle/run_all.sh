@@ -1,0 +1,36 @@
+#!/bin/sh
+# Runs every oracle: run_all.sh FIELDGLOW WORK [DATA] [PYTHON]. See README.md beside this file.
+# Exit code: 0 if every oracle that ran kept its limits.
+set -u
+if [ $# -lt 2 ]; then
+    sed -n '2,3s/^# //p' "$0" >&2
+    exit 2
+fi
+binary=$1 work=$2 data=${3:-} python=${4:-python3}
+here=$(dirname "$0")
+status=0
+mkdir -p "$work" || exit 2
+
+oracle() {
+    echo "== $*"
+    script=$1
+    shift
+    "$python" "$here/$script" "$@" || status=1
+}
+
+oracle l1_truth.py "$binary" "$work"
+oracle l1_truth.py "$binary" "$work" --relief 150 --roll 20
+oracle gdalwarp_truth.py "$binary" "$work"
+oracle gdalwarp_truth.py "$binary" "$work" --relief 150 --roll 20
+oracle determinism.py "$binary" "$work"
+set -- "$work"/l1_1_1024_80_8_3/runs
+if [ -n "$data" ]; then
+    oracle ventoux.py "$binary" "$work" "$data/vhr_rpc/pleiades_ventoux"
+    oracle landsat.py "$binary" "$work" "$data/multispectral/landsat8_toa_139045"
+    oracle ndvi_spyndex.py "$binary" "$work" "$data/multispectral/sentinel2_10m_spyndex.tif"
+    set -- "$@" "$work/ventoux_runs" "$work/landsat_runs" "$work/sentinel2_runs"
+else
+    echo "== ventoux.py, landsat.py, ndvi_spyndex.py: not run, no DATA given"
+fi
+oracle conform.py "$@"
+exit $status
