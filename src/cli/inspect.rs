@@ -134,7 +134,10 @@ fn to_json(scene: &Scene, sun: &[(String, String)]) -> Value {
 
 fn table(out: &mut String, scene: &Scene, sun: &[(String, String)]) {
     line!(out, "{}", scene.id);
-    line!(out, "  time      {} (given as {} {})", scene.time.center, scene.time.original, scene.time.original_offset);
+    let offset = &scene.time.original_offset;
+    let said = scene.time.original.ends_with(offset.as_str());
+    let original = if said { scene.time.original.clone() } else { format!("{} {offset}", scene.time.original) };
+    line!(out, "  time      {} (given as {original})", scene.time.center);
     line!(out, "  level     {}", scene.level.as_deref().unwrap_or("not stated"));
     match scene.sun {
         Some(s) => line!(

@@ -26,41 +26,20 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Every key that the schema does not know, each with the nearest one it does.
-pub fn unknown_keys(table: &toml::Table, schema: &Value) -> Vec<Mistake> {
+/// Takes every key that the schema does not know out of a file, and names each with the nearest one it does know.
+pub fn take_unknown_keys(table: &mut toml::Table, schema: &Value) -> Vec<Mistake> {
     let mut found = Vec::new();
-    walk(&toml::Value::Table(table.clone()), schema, schema, "", &mut found);
+    take_from(table, schema, schema, "", &mut found);
     found
 }
 
-fn walk(value: &toml::Value, node: &Value, root: &Value, path: &str, found: &mut Vec<Mistake>) {
-    let alternatives = alternatives(node, root);
+fn walk(value: &mut toml::Value, node: &Value, root: &Value, path: &str, found: &mut Vec<Mistake>) {
     match value {
-        toml::Value::Table(table) => {
-            let open = alternatives.iter().any(|a| a.get("additionalProperties").is_some_and(|p| p.is_object()));
-            let known = |key: &str| alternatives.iter().find_map(|a| a.get("properties").and_then(|p| p.get(key)));
-            // A table whose shape the schema does not describe (a map) has no unknown keys.
-            if open || !alternatives.iter().any(|a| a.get("properties").is_some()) {
-                return;
-            }
-            for (key, inner) in table {
-                let at = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match known(key) {
-                    Some(node) => walk(inner, node, root, &at, found),
-                    None => {
-                        let names: Vec<&String> = alternatives
-                            .iter()
-                            .filter_map(|a| a.get("properties")?.as_object())
-                            .flat_map(|p| p.keys())
-                            .collect();
-                        found.push(Mistake::new(at, nearest(key, &names)));
-                    }
-                }
-            }
-        }
+        toml::Value::Table(table) => take_from(table, node, root, path, found),
         toml::Value::Array(items) => {
+            let alternatives = alternatives(node, root);
             let Some(node) = alternatives.iter().find_map(|a| a.get("items")) else { return };
-            for (i, item) in items.iter().enumerate() {
+            for (i, item) in items.iter_mut().enumerate() {
                 let at = match item.get("name").and_then(|n| n.as_str()) {
                     Some(name) => format!("{path}.{name}"),
                     None => format!("{path}[{i}]"),
@@ -70,6 +49,27 @@ fn walk(value: &toml::Value, node: &Value, root: &Value, path: &str, found: &mut
         }
         _ => {}
     }
+}
+
+fn take_from(table: &mut toml::Table, node: &Value, root: &Value, path: &str, found: &mut Vec<Mistake>) {
+    let alternatives = alternatives(node, root);
+    let known = |key: &str| alternatives.iter().find_map(|a| a.get("properties").and_then(|p| p.get(key)));
+    let open = alternatives.iter().any(|a| a.get("additionalProperties").is_some_and(|p| p.is_object()));
+    // A table whose shape the schema does not describe (a map) has no unknown keys.
+    if open || !alternatives.iter().any(|a| a.get("properties").is_some()) {
+        return;
+    }
+    table.retain(|key, inner| {
+        let at = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        let Some(node) = known(key) else {
+            let names: Vec<&String> =
+                alternatives.iter().filter_map(|a| a.get("properties")?.as_object()).flat_map(|p| p.keys()).collect();
+            found.push(Mistake::new(at, nearest(key, &names)));
+            return false;
+        };
+        walk(inner, node, root, &at, found);
+        true
+    });
 }
 
 /// The object schemas a node may stand for: itself, what it refers to, and the branches of a choice.

@@ -37,6 +37,19 @@ pub struct Pipeline {
     pub output: Output,
 }
 
+impl Pipeline {
+    /// The finest pixel of any product, metres: it decides the cells, whether or not a scene can make that product.
+    /// Infinite in mode `native`.
+    pub fn finest_m(&self) -> f64 {
+        finest_m(&self.product, Some(&self.geometry))
+    }
+}
+
+fn finest_m(products: &[Product], geometry: Option<&Geometry>) -> f64 {
+    let default = geometry.and_then(|g| g.resolution);
+    products.iter().filter_map(|p| p.resolution.or(default)).fold(f64::INFINITY, f64::min)
+}
+
 /// What is wrong with a pipeline file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -129,8 +142,9 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(File).to_value()
 }
 
-fn check(table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
-    let mut found = mistakes::unknown_keys(&table, &schema());
+fn check(mut table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
+    // Unknown keys are said and taken out, so that they do not hide what else is wrong.
+    let mut found = mistakes::take_unknown_keys(&mut table, &schema());
     match table.get("schema").map(|v| v.as_integer()) {
         None => found.push(Mistake::new("schema", "missing; write `schema = 1` as the first line")),
         Some(Some(1)) => {}
@@ -164,9 +178,10 @@ fn check(table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
     if let Some(o) = &output {
         o.check(&mut found);
     }
+    let finest = finest_m(&products, geometry.as_ref());
     let mut names = BTreeSet::new();
     for (i, p) in products.iter().enumerate() {
-        p.check(i, geometry.as_ref(), radiometry.as_ref(), &mut found);
+        p.check(i, geometry.as_ref(), radiometry.as_ref(), finest, &mut found);
         if !names.insert(&p.name) {
             found.push(Mistake::new(format!("product.{}", p.name), "two products have this name; give each its own"));
         }
@@ -224,11 +239,8 @@ fn value<T: DeserializeOwned>(value: toml::Value, path: &str, found: &mut Vec<Mi
         Err(e) => {
             let inner = e.path().to_string();
             let text = e.into_inner().to_string();
-            // Unknown keys were found before, all of them and with the nearest known one.
-            if !text.starts_with("unknown field") {
-                let path = if inner == "." { path.to_owned() } else { format!("{path}.{inner}") };
-                found.push(Mistake::new(path, text.trim_end().replace('\n', " ")));
-            }
+            let path = if inner == "." { path.to_owned() } else { format!("{path}.{inner}") };
+            found.push(Mistake::new(path, text.trim_end().replace('\n', " ")));
             None
         }
     }
@@ -299,6 +311,32 @@ kind = "qa"
         {
             assert!(m.contains(part), "{part} not in:\n{m}");
         }
+    }
+
+    #[test]
+    fn an_unknown_key_hides_nothing_else_in_its_section() {
+        let text = GOOD.replace("resolution = 3.0", "resolutoin = 3.0").replace("height = {", "hight = {");
+        let m = mistakes(&text).join("\n");
+        for part in [
+            "did you mean `resolution`?",
+            "did you mean `height`?",
+            "geometry.resolution: missing",
+            "geometry.height: missing",
+        ] {
+            assert!(m.contains(part), "{part} not in:\n{m}");
+        }
+    }
+
+    #[test]
+    fn products_of_one_grid_fit_its_cells() {
+        // 600 m divides 7680 m cells only in part; 480 m does, but not the 3840 m cells a 0.75 m product asks for.
+        let text = GOOD
+            .replace("name = \"qa\"\n", "name = \"qa\"\nresolution = 0.75\n")
+            .replace("resolution = 3.0", "resolution = 512.0");
+        let m = mistakes(&text).join("\n");
+        assert!(m.contains("product.ndvi.resolution") && m.contains("3840"), "{m}");
+        let p = parsed(&GOOD.replace("name = \"qa\"\n", "name = \"qa\"\nresolution = 0.75\n")).unwrap();
+        assert_eq!(p.finest_m(), 0.75);
     }
 
     #[test]

@@ -338,7 +338,7 @@ impl Geometry {
                 "geometry.resolution",
                 "missing; write the pixel size of the products in metres, such as 3.0",
             )),
-            (false, Some(r)) => check_resolution("geometry.resolution", r, found),
+            (false, Some(r)) => check_resolution("geometry.resolution", r, r, found),
             (true, None) => {}
         }
         match (self.mode, &self.height) {
@@ -395,6 +395,7 @@ impl Product {
         i: usize,
         geometry: Option<&Geometry>,
         radiometry: Option<&Radiometry>,
+        finest: f64,
         found: &mut Vec<Mistake>,
     ) {
         let at = |key: &str| format!("product.{}.{key}", self.name);
@@ -454,21 +455,27 @@ impl Product {
                 at("resolution"),
                 "`native` keeps the input's pixels; remove it, or take mode `grid`",
             )),
-            (_, Some(r)) => check_resolution(&at("resolution"), r, found),
-            _ => {}
+            (_, Some(r)) => check_resolution(&at("resolution"), r, finest, found),
+            // That of `[geometry]`, which was checked on its own, has to fit a finer product's cells as well.
+            (_, None) => match geometry.and_then(|g| g.resolution) {
+                Some(r) if finest < r => check_resolution(&at("resolution"), r, finest, found),
+                _ => {}
+            },
         }
     }
 }
 
-/// A pixel size must divide the edge of the cell it would have alone; a finer product can only halve that edge, which the
-/// engine checks for the whole set.
-fn check_resolution(path: &str, resolution: f64, found: &mut Vec<Mistake>) {
+/// A pixel size must divide the edge of the cells that the finest product asks for.
+fn check_resolution(path: &str, resolution: f64, finest: f64, found: &mut Vec<Mistake>) {
+    let edge = cell::edge_m(finest.min(resolution));
     if !(resolution.is_finite() && (0.05..=1000.0).contains(&resolution)) {
         found.push(Mistake::new(path, "must be from 0.05 to 1000 metres"));
-    } else if cell::pixels_per_edge(cell::edge_m(resolution), resolution).is_none() {
-        let (finer, coarser) = cell::nearest_pixels(resolution);
-        let edge = cell::edge_m(resolution);
-        found.push(Mistake::new(path, format!("{resolution} m does not divide the cell of {edge} m into whole pixels; the nearest that do are {finer} m and {coarser} m")));
+    } else if cell::pixels_per_edge(edge, resolution).is_none() {
+        let (finer, coarser) = cell::nearest_pixels(resolution, edge);
+        found.push(Mistake::new(
+            path,
+            format!("{resolution} m does not divide the cells of {edge} m into whole pixels; the nearest that do are {finer} m and {coarser} m"),
+        ));
     }
 }
 

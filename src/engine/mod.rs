@@ -62,24 +62,6 @@ pub enum EngineError {
         /// What to do.
         remedy: String,
     },
-    /// Pixel sizes of the products do not fit one grid.
-    #[error(
-        "product `{product}`: {resolution} m does not divide the cells of {edge} m that the finest product ({finest} m) asks for; the nearest pixel sizes that do are {finer} m and {coarser} m"
-    )]
-    Resolution {
-        /// The product.
-        product: String,
-        /// Its pixel size, metres.
-        resolution: f64,
-        /// Edge of the cells, metres.
-        edge: f64,
-        /// Finest pixel size, metres.
-        finest: f64,
-        /// Next smaller size that fits.
-        finer: f64,
-        /// Next larger size that fits.
-        coarser: f64,
-    },
     /// Both numbers of bytes are known before any work.
     #[error("the memory budget of {} is too small; set --memory to {}MiB or more, or ask for fewer or coarser products", Bytes(*budget), needed.div_ceil(1 << 20))]
     Budget {
@@ -149,7 +131,7 @@ pub enum EngineError {
 impl Classify for EngineError {
     fn class(&self) -> Class {
         match self {
-            Self::Budget { .. } | Self::Resolution { .. } => Class::Config,
+            Self::Budget { .. } => Class::Config,
             Self::TooManyCells { .. } => Class::Limit,
             Self::Panic { .. } | Self::Threads { .. } => Class::Bug,
             _ => Class::Input,

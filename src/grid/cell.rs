@@ -60,15 +60,14 @@ pub fn pixels_per_edge(edge_m: f64, pixel_m: f64) -> Option<usize> {
     (n.is_finite() && whole >= 1.0 && (n - whole).abs() < 1e-9 * whole).then_some(whole as usize)
 }
 
-/// Pixel sizes near `pixel_m` that divide the edge of their cell, the next smaller and the next larger: what a message
+/// Pixel sizes near `pixel_m` that divide the edge of a cell, the next smaller and the next larger: what a message
 /// proposes in place of one that does not.
 ///
 /// # Units
 /// Metres.
-pub fn nearest_pixels(pixel_m: f64) -> (f64, f64) {
-    let edge = edge_m(pixel_m);
-    let n = edge / pixel_m;
-    (edge / n.ceil(), edge / n.floor().max(1.0))
+pub fn nearest_pixels(pixel_m: f64, edge_m: f64) -> (f64, f64) {
+    let n = edge_m / pixel_m;
+    (edge_m / n.ceil(), edge_m / n.floor().max(1.0))
 }
 
 impl SquareGrid {
@@ -125,7 +124,7 @@ mod tests {
         assert_eq!(pixels_per_edge(7680.0, 2.88), None);
         assert_eq!(pixels_per_edge(7680.0, 0.0), None);
         assert_eq!(pixels_per_edge(7680.0, 1e9), None);
-        let (finer, coarser) = nearest_pixels(2.88);
+        let (finer, coarser) = nearest_pixels(2.88, edge_m(2.88));
         assert!(finer < 2.88 && coarser > 2.88);
         assert!(pixels_per_edge(edge_m(finer), finer).is_some() && pixels_per_edge(edge_m(coarser), coarser).is_some());
     }

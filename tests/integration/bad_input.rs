@@ -68,7 +68,7 @@ fn a_product_that_is_not_required_is_left_out_with_a_warning() {
     let desk = Desk::new();
     let sets = ["--set", "product.pan.required=false", "--set", "product.pan-qa.required=false"];
     let said = desk.run(&farm(), &[&Delivery::Small.folder()], &sets).ends_with(0);
-    said.says(&["warning:", "product `pan` needs band PAN", "[product-left-out]"]);
+    said.says(&["warning:", "product `pan` is left out: the scene has no band PAN", "[product-left-out]"]);
     assert!(tree(&desk.path("out")).keys().all(|n| !n.contains("pan")));
 }
 

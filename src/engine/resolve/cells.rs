@@ -25,8 +25,8 @@ pub fn of_scene(
     if pipeline.geometry.mode == Mode::Native {
         return native_cells(scene, layers, crs);
     }
-    let finest = layers.iter().map(|l| l.pixel_m).fold(f64::INFINITY, f64::min);
-    let grid = SquareGrid::new(crs.clone(), finest);
+    // Of all products, also those this scene cannot make: a grid must not depend on a scene.
+    let grid = SquareGrid::new(crs.clone(), pipeline.finest_m());
     let ring = ortho::to_crs(outline, crs)?;
     let hull = hull_of(&ring);
     let b = bounds(&hull);

@@ -11,7 +11,7 @@ use crate::calibrate::{self, Illumination, Level, conversion};
 use crate::config::{Kind, Mode, Pipeline, Sample};
 use crate::error::{Result, ResultExt};
 use crate::geometry::Sensor;
-use crate::grid::{cell, pixel_area_m2};
+use crate::grid::pixel_area_m2;
 use crate::product::{Encoding, Product, Program, indices};
 use crate::read::Raster;
 use crate::scene::{Part, Role, Scene, SensorModel, Warning};
@@ -41,7 +41,9 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
             if p.required {
                 return Err(missing.into());
             }
-            warnings.push(Warning { code: "product-left-out", message: missing.to_string() });
+            let message =
+                format!("product `{}` is left out: the scene has no band {role} (it has {})", p.name, has(scene));
+            warnings.push(Warning { code: "product-left-out", message });
             continue;
         }
         let toa = pipeline.radiometry.level == Level::Toa;
@@ -113,18 +115,8 @@ pub fn layers(
             None => groups.push((w.0, parts, vec![w])),
         }
     }
-    let finest = groups.iter().map(|(p, _, _)| *p).fold(f64::INFINITY, f64::min);
     let mut layers = Vec::new();
     for (pixel, _, members) in groups {
-        if !native {
-            let edge = cell::edge_m(finest);
-            if cell::pixels_per_edge(edge, pixel).is_none() {
-                let n = edge / pixel;
-                let product = members.first().map(|(_, p, _)| p.name.clone()).unwrap_or_default();
-                let (finer, coarser) = (edge / n.ceil(), edge / n.floor().max(1.0));
-                return Err(EngineError::Resolution { product, resolution: pixel, edge, finest, finer, coarser }.into());
-            }
-        }
         let roles: BTreeSet<Role> = members.iter().flat_map(|(_, _, r)| r.iter().copied()).collect();
         let mut inputs = Vec::new();
         let mut planes = Vec::new();
