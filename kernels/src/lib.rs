@@ -11,8 +11,8 @@
 #![forbid(unsafe_code)]
 
 pub mod affine;
+pub mod expression;
 pub mod height;
-pub mod index;
 pub mod lattice;
 pub mod pyramid;
 pub mod quantize;

@@ -12,6 +12,7 @@ macro_rules! line {
 
 mod check;
 mod collect;
+mod indices;
 mod inspect;
 mod plan;
 mod progress;
@@ -51,6 +52,8 @@ enum Command {
     Validate(validate::Args),
     /// Rebuild the Collection of an output from its Items.
     Collect(collect::Args),
+    /// List the index catalogue.
+    Indices(indices::Args),
     /// Write a simulated Jilin-1 delivery with known truth, for demos and tests.
     Simulate(simulate::Args),
 }
@@ -101,6 +104,7 @@ fn command(command: Command) -> Outcome {
         Command::Check(args) => check::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Collect(args) => collect::run(&args),
+        Command::Indices(args) => indices::run(&args),
         Command::Simulate(args) => simulate::run(&args),
     }
 }

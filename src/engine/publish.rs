@@ -113,7 +113,7 @@ fn bands(plan: &ScenePlan, product: &Product) -> Vec<BandSpec> {
         Program::Bands(roles) => {
             roles.iter().map(|r| band(r.code(), unit(plan.pipeline.radiometry.level), color(*r))).collect()
         }
-        Program::Index(row) => vec![band(row.key, Some("1"), Color::Gray)],
+        Program::Index(row) => vec![band(&row.key, Some("1"), Color::Gray)],
         Program::Qa => vec![band("qa", Some("1"), Color::Gray)],
     }
 }
@@ -376,9 +376,9 @@ fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, 
             (what.to_owned(), vec!["data", if level == Level::Toa { "reflectance" } else { "radiance" }], None)
         }
         Program::Index(row) => (
-            row.name.to_owned(),
+            row.name.clone(),
             vec!["data"],
-            Some(Expression { format: "awesome-spectral-indices".into(), expression: row.formula.into() }),
+            Some(Expression { format: "awesome-spectral-indices".into(), expression: row.formula.clone() }),
         ),
         Program::Qa => ("pixel states".to_owned(), vec!["metadata", "saturation"], None),
     };

@@ -1,78 +1,124 @@
-//! The index catalogue: data, not code. Keys and formulas are those of awesome-spectral-indices.
+//! The index catalogue: data, not code.
+//!
+//! Rows stand in `indices.json`: keys and formulas of awesome-spectral-indices 0.12 (MIT) that need no other bands than B,
+//! G, R and N. Two things differ on purpose, as they will in that catalogue's next version: ARVI and SARVI have the sign of
+//! their paper (Kaufman and Tanré 1992: R − γ(B − R)), and the soil constant L of SAVI, GSAVI, MNLI and SARVI is the usual
+//! 0.5 (Huete 1988) instead of 1.
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use fieldglow_kernels::expression::Operand;
+
+use super::formula::Formula;
 use crate::scene::Role;
 
 /// One spectral index.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct Row {
     /// Key written in pipeline files.
-    pub key: &'static str,
+    pub key: String,
     /// Full name.
-    pub name: &'static str,
-    /// How people write it, bands by role.
-    pub formula: &'static str,
-    /// How it is computed.
-    pub program: Program,
+    pub name: String,
+    /// The formula: bands by role, constants by name.
+    pub formula: String,
+    /// Bands it reads.
+    pub bands: Vec<Role>,
+    /// Its constants.
+    pub constants: BTreeMap<String, f64>,
+    /// What it is for.
+    pub domain: String,
     /// True when every sensible value lies within ±3.2767, so it is stored as int16 of scale 0.0001.
     pub scaled: bool,
+    /// True when it means something only for reflectance from 0 to 1; the others are the same for any common scale.
+    pub needs_reflectance: bool,
     /// Paper.
-    pub reference: &'static str,
+    pub reference: String,
+    #[serde(skip)]
+    program: Option<Formula>,
 }
 
-/// How an index is computed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Program {
-    /// `(a − b) / (a + b)`.
-    NormalizedDifference {
-        /// First band.
-        a: Role,
-        /// Second band.
-        b: Role,
-    },
-}
-
-impl Program {
-    /// The bands it reads, in the order its kernel wants them.
-    pub fn bands(self) -> Vec<Role> {
-        match self {
-            Self::NormalizedDifference { a, b } => vec![a, b],
-        }
+impl Row {
+    /// The formula as steps over the planes of [`Row::bands`], in that order.
+    pub fn program(&self) -> Option<&Formula> {
+        self.program.as_ref()
     }
 }
 
 /// The catalogue, by key.
-pub const CATALOG: &[Row] = &[Row {
-    key: "NDVI",
-    name: "Normalized Difference Vegetation Index",
-    formula: "(N - R)/(N + R)",
-    program: Program::NormalizedDifference { a: Role::N, b: Role::R },
-    scaled: true,
-    reference: "https://ntrs.nasa.gov/citations/19740022614",
-}];
+pub fn catalog() -> &'static [Row] {
+    static CATALOG: OnceLock<Vec<Row>> = OnceLock::new();
+    CATALOG.get_or_init(|| {
+        // The file is part of the program; a test makes sure that all of it is read.
+        let mut rows: Vec<Row> = serde_json::from_str(include_str!("indices.json")).unwrap_or_default();
+        for row in &mut rows {
+            let resolve = |name: &str| {
+                let band = row.bands.iter().position(|b| b.code() == name).map(Operand::Input);
+                band.or_else(|| row.constants.get(name).copied().map(Operand::Constant))
+            };
+            row.program = Formula::parse(&row.formula, &resolve).ok();
+        }
+        rows
+    })
+}
 
 /// The row of a key, upper or lower case.
 pub fn find(key: &str) -> Option<&'static Row> {
-    CATALOG.iter().find(|row| row.key.eq_ignore_ascii_case(key))
+    let exact = catalog().iter().find(|row| row.key == key);
+    exact.or_else(|| catalog().iter().find(|row| row.key.eq_ignore_ascii_case(key)))
 }
 
 /// All keys.
 pub fn keys() -> Vec<&'static str> {
-    CATALOG.iter().map(|row| row.key).collect()
+    catalog().iter().map(|row| row.key.as_str()).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use fieldglow_kernels::expression::evaluate;
+
     use super::*;
 
     #[test]
-    fn keys_are_unique_and_sorted_and_formulas_name_their_bands() {
-        assert!(CATALOG.windows(2).all(|w| w[0].key < w[1].key));
-        for row in CATALOG {
-            for band in row.program.bands() {
-                assert!(row.formula.contains(band.code()), "{}", row.key);
-            }
+    fn every_row_is_read_and_runs() {
+        let lines = include_str!("indices.json").lines().filter(|l| l.contains("\"key\"")).count();
+        assert_eq!(catalog().len(), lines);
+        assert!(lines > 90);
+        for row in catalog() {
+            assert!(row.program().is_some(), "{}: {}", row.key, row.formula);
+            assert!(row.reference.starts_with("http"), "{}", row.key);
         }
-        assert_eq!(find("ndvi").map(|r| r.key), Some("NDVI"));
-        assert!(find("NDVX").is_none());
+        let mut sorted = keys();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted.len(), lines, "keys are unique");
+    }
+
+    #[test]
+    fn the_usual_ones_have_their_usual_values() {
+        // B, G, R, N of a maize field.
+        let value = |key: &str| {
+            let row = find(key).unwrap();
+            let at = |r: &Role| match r {
+                Role::B => 0.05f32,
+                Role::G => 0.08,
+                Role::R => 0.06,
+                _ => 0.45,
+            };
+            let planes: Vec<[f32; 1]> = row.bands.iter().map(|r| [at(r)]).collect();
+            let inputs: Vec<&[f32]> = planes.iter().map(|p| &p[..]).collect();
+            let f = row.program().unwrap();
+            let mut out = [0.0];
+            evaluate(&f.steps, f.result, &inputs, &mut out);
+            f64::from(out[0])
+        };
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
+        close(value("NDVI"), 0.39 / 0.51);
+        close(value("EVI"), 2.5 * 0.39 / (0.45 + 0.36 - 0.375 + 1.0));
+        close(value("SAVI"), 1.5 * 0.39 / (0.51 + 0.5));
+        close(value("NDWI"), -0.37 / 0.53);
+        close(value("GNDVI"), 0.37 / 0.53);
+        close(value("VARI"), 0.02 / (0.08 + 0.06 - 0.05));
+        close(value("MSAVI"), 0.5 * (1.9 - (1.9f64.powi(2) - 8.0 * 0.39).sqrt()));
     }
 }

@@ -3,11 +3,12 @@
 //! Invariant: no valid value is ever stored as the nodata value, and a value that had to be clipped is counted and marked
 //! in the state plane. Products are therefore evaluated before `qa`, which stores that plane.
 
+pub mod formula;
 pub mod indices;
 pub mod qa;
 
 use fieldglow_kernels::quantize::{self, Scale};
-use fieldglow_kernels::{index, state};
+use fieldglow_kernels::{expression, state};
 
 use crate::raster::{Block, RawTile, Samples};
 use crate::scene::Role;
@@ -126,7 +127,7 @@ impl Product {
     pub fn roles(&self) -> Vec<Role> {
         match &self.program {
             Program::Bands(roles) => roles.clone(),
-            Program::Index(row) => row.program.bands(),
+            Program::Index(row) => row.bands.clone(),
             Program::Qa => Vec::new(),
         }
     }
@@ -165,18 +166,11 @@ impl Product {
                 clipped
             }
             Program::Index(row) => {
-                let planes: Option<Vec<usize>> = row.program.bands().iter().map(|r| plane_of(block, *r)).collect();
-                let Some(planes) = planes else { return 0 };
+                let planes: Option<Vec<usize>> = row.bands.iter().map(|r| plane_of(block, *r)).collect();
+                let (Some(planes), Some(formula)) = (planes, row.program()) else { return 0 };
+                let inputs: Vec<&[f32]> = planes.iter().map(|p| block.plane(*p)).collect();
                 scratch.values.resize(pixels, f32::NAN);
-                match row.program {
-                    indices::Program::NormalizedDifference { .. } => {
-                        index::normalized_difference(
-                            block.plane(planes[0]),
-                            block.plane(planes[1]),
-                            &mut scratch.values,
-                        );
-                    }
-                }
+                expression::evaluate(&formula.steps, formula.result, &inputs, &mut scratch.values);
                 store(scratch, block, 0, 1, &mut out.samples, samples)
             }
         }
@@ -261,7 +255,7 @@ mod tests {
     fn an_index_needs_all_its_bands() {
         let p = Product {
             name: "ndvi".into(),
-            program: Program::Index(&indices::CATALOG[0]),
+            program: Program::Index(indices::find("NDVI").unwrap()),
             encoding: Encoding::ScaledI16,
         };
         let mut out = p.raw_tile(1, 3);

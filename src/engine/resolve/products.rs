@@ -32,7 +32,7 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
             Kind::Bands => (Program::Bands(p.bands.clone()), p.bands.clone()),
             Kind::Qa => (Program::Qa, p.bands.clone()),
             Kind::Index => match p.index.as_deref().and_then(indices::find) {
-                Some(row) => (Program::Index(row), row.program.bands()),
+                Some(row) => (Program::Index(row), row.bands.clone()),
                 None => continue,
             },
         };

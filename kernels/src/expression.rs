@@ -1,0 +1,158 @@
+//! Band arithmetic as data: a formula becomes a short list of steps, and the list runs over slices.
+//!
+//! Steps work on pieces small enough to stay in the first-level cache, in `f64`: the only rounding that shows is the one
+//! of the result to `f32`.
+
+use pulp::Arch;
+
+/// Samples of a piece.
+const PIECE: usize = 256;
+
+/// Most registers and most inputs of a program.
+pub const MAX_REGISTERS: usize = 16;
+
+/// What a step reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Operand {
+    /// An input plane.
+    Input(usize),
+    /// The result of an earlier step.
+    Register(usize),
+    /// A number.
+    Constant(f64),
+}
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// `a + b`
+    Add,
+    /// `a − b`
+    Sub,
+    /// `a · b`
+    Mul,
+    /// `a / b`
+    Div,
+    /// `a` to the power of `b`; invalid for a negative base and a fractional exponent.
+    Pow,
+}
+
+/// One step: a function of two operands into a register.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// What is done.
+    pub function: Function,
+    /// First operand.
+    pub a: Operand,
+    /// Second operand.
+    pub b: Operand,
+    /// Register that takes the result.
+    pub to: usize,
+}
+
+type Piece = [f64; PIECE];
+
+/// Runs `steps` over all samples and writes the register (or input, or constant) `result`.
+///
+/// # Invalid pixels
+/// NaN in an input that counts, and any result that is not finite (a zero denominator, the root of a negative number),
+/// gives NaN.
+pub fn evaluate(steps: &[Step], result: Operand, inputs: &[&[f32]], out: &mut [f32]) {
+    assert!(inputs.iter().all(|i| i.len() == out.len()), "one output per sample");
+    assert!(inputs.len() <= MAX_REGISTERS, "no more inputs than there is room for");
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut registers: [Piece; MAX_REGISTERS] = [[0.0; PIECE]; MAX_REGISTERS];
+            let mut planes: [Piece; MAX_REGISTERS] = [[0.0; PIECE]; MAX_REGISTERS];
+            let n = out.len();
+            for start in (0..n).step_by(PIECE) {
+                let end = (start + PIECE).min(n);
+                for (plane, input) in planes.iter_mut().zip(inputs) {
+                    for (p, v) in plane.iter_mut().zip(&input[start..end]) {
+                        *p = f64::from(*v);
+                    }
+                }
+                for step in steps {
+                    let a = load(step.a, &planes, &registers);
+                    let b = load(step.b, &planes, &registers);
+                    apply(step.function, step.b, &a, &b, &mut registers[step.to]);
+                }
+                let values = load(result, &planes, &registers);
+                for (o, v) in out[start..end].iter_mut().zip(&values) {
+                    let stored = *v as f32;
+                    *o = if stored.is_finite() { stored } else { f32::NAN };
+                }
+            }
+        },
+    );
+}
+
+#[inline(always)]
+fn load(operand: Operand, planes: &[Piece; MAX_REGISTERS], registers: &[Piece; MAX_REGISTERS]) -> Piece {
+    match operand {
+        Operand::Input(k) => planes[k],
+        Operand::Register(k) => registers[k],
+        Operand::Constant(c) => [c; PIECE],
+    }
+}
+
+#[inline(always)]
+fn apply(function: Function, exponent: Operand, a: &Piece, b: &Piece, to: &mut Piece) {
+    #[inline(always)]
+    fn each(a: &Piece, b: &Piece, to: &mut Piece, f: impl Fn(f64, f64) -> f64) {
+        for ((t, a), b) in to.iter_mut().zip(a).zip(b) {
+            *t = f(*a, *b);
+        }
+    }
+    match (function, exponent) {
+        (Function::Add, _) => each(a, b, to, |a, b| a + b),
+        (Function::Sub, _) => each(a, b, to, |a, b| a - b),
+        (Function::Mul, _) => each(a, b, to, |a, b| a * b),
+        (Function::Div, _) => each(a, b, to, |a, b| a / b),
+        // The exponents formulas are made of, each exact and fast.
+        (Function::Pow, Operand::Constant(2.0)) => each(a, b, to, |a, _| a * a),
+        (Function::Pow, Operand::Constant(0.5)) => each(a, b, to, |a, _| a.sqrt()),
+        (Function::Pow, _) => each(a, b, to, f64::powf),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_run_in_order_at_every_length() {
+        // ((x − y) / (x + y)) · 2 + x²
+        let steps = [
+            Step { function: Function::Sub, a: Operand::Input(0), b: Operand::Input(1), to: 0 },
+            Step { function: Function::Add, a: Operand::Input(0), b: Operand::Input(1), to: 1 },
+            Step { function: Function::Div, a: Operand::Register(0), b: Operand::Register(1), to: 0 },
+            Step { function: Function::Mul, a: Operand::Register(0), b: Operand::Constant(2.0), to: 0 },
+            Step { function: Function::Pow, a: Operand::Input(0), b: Operand::Constant(2.0), to: 1 },
+            Step { function: Function::Add, a: Operand::Register(0), b: Operand::Register(1), to: 0 },
+        ];
+        for n in [0, 1, 255, 256, 257, 1000] {
+            let x: Vec<f32> = (0..n).map(|i| 0.1 + (i % 97) as f32 * 0.01).collect();
+            let y: Vec<f32> = (0..n).map(|i| 0.05 + (i % 31) as f32 * 0.02).collect();
+            let mut out = vec![0.0; n];
+            evaluate(&steps, Operand::Register(0), &[&x, &y], &mut out);
+            for i in 0..n {
+                let (x, y) = (f64::from(x[i]), f64::from(y[i]));
+                let exact = (x - y) / (x + y) * 2.0 + x * x;
+                assert!((f64::from(out[i]) - exact).abs() <= 1e-7 * exact.abs().max(0.1));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_invalid() {
+        let div = [Step { function: Function::Div, a: Operand::Constant(1.0), b: Operand::Input(0), to: 0 }];
+        let root = [Step { function: Function::Pow, a: Operand::Input(0), b: Operand::Constant(0.5), to: 0 }];
+        let mut out = [0.0; 3];
+        evaluate(&div, Operand::Register(0), &[&[0.0, f32::NAN, 2.0]], &mut out);
+        assert!(out[0].is_nan() && out[1].is_nan() && out[2] == 0.5);
+        evaluate(&root, Operand::Register(0), &[&[-1.0, 4.0, 0.0]], &mut out);
+        assert!(out[0].is_nan() && out[1] == 2.0 && out[2] == 0.0);
+    }
+}
