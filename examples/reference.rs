@@ -85,7 +85,7 @@ fn qa_bits() -> String {
 
 fn index_table() -> String {
     let mut out = String::from("| key | name | formula | stored as | reference |\n| --- | --- | --- | --- | --- |\n");
-    for row in indices::CATALOG {
+    for row in indices::catalog() {
         let stored = if row.scaled { "int16" } else { "float32" };
         let _ = writeln!(out, "| `{}` | {} | {} | {stored} | {} |", row.key, row.name, row.formula, row.reference);
     }

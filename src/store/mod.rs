@@ -3,11 +3,15 @@
 //! Invariant: an object is visible whole or not at all. A file that is being written has a name nobody reads, and takes
 //! its own only after its bytes are on the disk; what is aborted leaves nothing behind.
 
+#[cfg(test)]
+mod contract;
 mod local;
+mod remote;
 
 use std::path::PathBuf;
 
 pub use local::Local;
+pub use remote::Remote;
 
 use crate::error::{Class, Classify};
 
@@ -16,7 +20,9 @@ use crate::error::{Class, Classify};
 #[non_exhaustive]
 pub enum StoreError {
     /// A URL of a kind this version cannot write to.
-    #[error("cannot store to `{url}`: expected a local folder, or `file:///` and an absolute path")]
+    #[error(
+        "cannot store to `{url}`: expected a folder, `file:///` and an absolute path, or `s3://`, `gs://`, `az://` with a bucket"
+    )]
     Scheme {
         /// What was given.
         url: String,
@@ -41,6 +47,28 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// An object store cannot be used as it is set up.
+    #[error(
+        "the store `{url}` cannot be written to; check the bucket, the credentials and the endpoint in the environment"
+    )]
+    Setup {
+        /// The store, without credentials.
+        url: String,
+        /// What it says.
+        #[source]
+        source: Box<object_store::Error>,
+    },
+    /// A request to an object store failed, also when it was repeated.
+    #[error("{action} `{object}`")]
+    Remote {
+        /// What was being done.
+        action: &'static str,
+        /// The object.
+        object: String,
+        /// What the store says.
+        #[source]
+        source: Box<object_store::Error>,
+    },
     /// A name that would leave the output folder.
     #[error("`{name}` is no name of an object below the output")]
     Name {
@@ -58,6 +86,16 @@ impl Classify for StoreError {
                     Class::Transient
                 }
                 _ => Class::Storage,
+            },
+            Self::Setup { .. } => Class::Config,
+            Self::Remote { source, .. } => match **source {
+                // Refusals are repeated for ever; everything else passed or was repeated until the patience ended.
+                object_store::Error::PermissionDenied { .. }
+                | object_store::Error::Unauthenticated { .. }
+                | object_store::Error::NotFound { .. }
+                | object_store::Error::NotSupported { .. }
+                | object_store::Error::NotImplemented { .. } => Class::Storage,
+                _ => Class::Transient,
             },
             Self::Name { .. } => Class::Bug,
         }
@@ -128,7 +166,7 @@ pub trait Store: Send + Sync {
     fn list(&self, folder: &str, suffix: &str) -> Result<Vec<String>, StoreError>;
 }
 
-/// The store of a folder or a `file://` URL.
+/// The store of a folder or a URL: `file://`, `s3://`, `gs://`, `az://`.
 ///
 /// # Errors
 /// [`StoreError::Scheme`] for everything else that looks like a URL: a folder named `s3:` is nobody's wish.
@@ -145,6 +183,10 @@ pub fn open(url: &str) -> Result<Box<dyn Store>, StoreError> {
             let path = rest.strip_prefix("localhost").filter(|p| p.starts_with('/')).unwrap_or(rest);
             let relative = path.strip_prefix('/').and_then(crate::catalog::path_from_href).ok_or_else(refused)?;
             PathBuf::from(format!("/{relative}"))
+        }
+        Some(scheme) if ["s3", "s3a", "gs", "az", "abfs", "abfss"].contains(&scheme) => {
+            let url = url::Url::parse(url).map_err(|_| refused())?;
+            return if url.has_host() { Ok(Box::new(Remote::open(&url)?)) } else { Err(refused()) };
         }
         Some(_) => return Err(refused()),
     };
