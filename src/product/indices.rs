@@ -94,6 +94,48 @@ mod tests {
         assert_eq!(sorted.len(), lines, "keys are unique");
     }
 
+    /// The catalogue's own implementation, index by index and pixel by pixel. What differs on purpose is named.
+    #[test]
+    fn every_index_agrees_with_spyndex() {
+        const OURS: [&str; 6] = ["ARVI", "SARVI", "SAVI", "GSAVI", "MNLI", "CSIwoSWIR"];
+        let (mut compared, mut invalid) = (0, 0);
+        for line in include_str!("../../testdata/indices/spyndex.csv").lines().skip(2) {
+            let f: Vec<&str> = line.split(',').collect();
+            let number = |k: usize| f[k].parse::<f64>().unwrap();
+            let Some(row) = catalog().iter().find(|r| r.key == f[5]).filter(|r| !OURS.contains(&r.key.as_str())) else {
+                continue;
+            };
+            let at = |r: &Role| match r {
+                Role::B => number(1) as f32,
+                Role::G => number(2) as f32,
+                Role::R => number(3) as f32,
+                _ => number(4) as f32,
+            };
+            let value = |bumped: Option<usize>| {
+                let input = |(k, r): (usize, &Role)| [if bumped == Some(k) { at(r).next_up() } else { at(r) }];
+                let planes: Vec<[f32; 1]> = row.bands.iter().enumerate().map(input).collect();
+                let inputs: Vec<&[f32]> = planes.iter().map(|p| &p[..]).collect();
+                let program = row.program().unwrap();
+                let mut out = [0.0];
+                evaluate(&program.steps, program.result, &inputs, &mut out);
+                f64::from(out[0])
+            };
+            let ours = value(None);
+            let expected = if f[6].is_empty() { f64::NAN } else { number(6) };
+            if expected.is_finite() && expected.abs() < f64::from(f32::MAX) {
+                // Reflectance comes as f32; where terms cancel, its last bit shows, and that is the condition of the formula.
+                let condition: f64 = (0..row.bands.len()).map(|k| (value(Some(k)) - ours).abs()).sum();
+                let close = (ours - expected).abs() <= 1e-6 * expected.abs().max(1.0) + condition;
+                assert!(close, "{} of {:?}: {ours} instead of {expected} ± {condition}", row.key, &f[1..5]);
+                compared += 1;
+            } else {
+                assert!(ours.is_nan(), "{} of {:?}: {ours} instead of invalid", row.key, &f[1..5]);
+                invalid += 1;
+            }
+        }
+        assert_eq!((compared, invalid), (917, 3), "values compared, values that must be invalid");
+    }
+
     #[test]
     fn the_usual_ones_have_their_usual_values() {
         // B, G, R, N of a maize field.

@@ -363,7 +363,7 @@ fn a_run_without_an_output_or_with_a_store_that_cannot_be_used_is_refused() {
         desk.fieldglow(args).ends_with(1)
     };
     run(&[]).says(&["no output", "--output", "`[output]`"]);
-    run(&["--output", "s3://bucket/x"]).says(&["s3://bucket/x", "local folder"]);
+    run(&["--output", "ftp://host/x"]).says(&["ftp://host/x", "expected a folder"]);
 }
 
 #[test]
