@@ -36,12 +36,6 @@ impl Sensor {
         self.model.ground_off[2]
     }
 
-    /// Heights the model was made for, metres above the ellipsoid.
-    pub fn height_range_m(&self) -> (f64, f64) {
-        let (off, scale) = (self.model.ground_off[2], self.model.ground_scale[2].abs());
-        (off - scale, off + scale)
-    }
-
     /// Longitude the model is centred on, degrees.
     pub fn middle_lon(&self) -> f64 {
         self.model.ground_off[0]
