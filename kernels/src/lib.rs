@@ -10,10 +10,10 @@
 //! Each family stands in one file with a plain `f64` reference in its tests.
 #![forbid(unsafe_code)]
 
-pub mod affine;
 pub mod expression;
 pub mod height;
 pub mod lattice;
+pub mod linear;
 pub mod pyramid;
 pub mod quantize;
 pub mod resample;

@@ -1,6 +1,8 @@
-//! From `f32` planes to stored integers.
+//! From planes to stored numbers.
 
 use pulp::Arch;
+
+use crate::linear::Linear;
 
 /// How stored values and physical values belong together: `physical = stored · scale`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,12 +19,15 @@ pub struct Scale {
 
 macro_rules! quantize {
     ($name:ident, $t:ty) => {
-        /// Rounds each sample to the nearest stored step, half to even, and says in `clipped` (set to 1, else 0) where a
-        /// valid value had to be clipped to fit. Returns how many were.
+        /// Rounds the value of each sample (`linear` of it, in `f64`) to the nearest stored step, half to even, and says in
+        /// `clipped` (set to 1, else 0) where a valid value had to be clipped to fit. Returns how many were.
         ///
         /// # Invalid pixels
         /// NaN gives `scale.nodata`; no valid value ever does.
-        pub fn $name(samples: &[f32], scale: Scale, out: &mut [$t], clipped: &mut [u8]) -> u64 {
+        pub fn $name<S>(samples: &[S], linear: Linear, scale: Scale, out: &mut [$t], clipped: &mut [u8]) -> u64
+        where
+            S: Copy + Into<f64>,
+        {
             assert!(samples.len() == out.len() && samples.len() == clipped.len(), "one output per sample");
             assert!(scale.nodata < scale.min || scale.nodata > scale.max, "nodata is no valid value");
             let (min, max) = (f64::from(scale.min), f64::from(scale.max));
@@ -32,8 +37,9 @@ macro_rules! quantize {
                 #[inline(always)]
                 || {
                     for ((o, c), v) in out.iter_mut().zip(clipped.iter_mut()).zip(samples) {
-                        let valid = !v.is_nan();
-                        let steps = (f64::from(*v) * per_step).round_ties_even();
+                        let value = linear.apply((*v).into());
+                        let valid = !value.is_nan();
+                        let steps = (value * per_step).round_ties_even();
                         let bounded = steps.max(min).min(max);
                         *c = u8::from(valid & (bounded != steps));
                         let stored = if valid { bounded } else { f64::from(low) };
@@ -49,6 +55,23 @@ macro_rules! quantize {
 quantize!(quantize_i16, i16);
 quantize!(quantize_u16, u16);
 
+/// The values of samples as `f32`, rounded once.
+///
+/// # Invalid pixels
+/// NaN stays NaN; a value too large for `f32` becomes NaN, as no reader takes infinity for a measurement.
+pub fn float<S: Copy + Into<f64>>(samples: &[S], linear: Linear, out: &mut [f32]) {
+    assert!(samples.len() == out.len(), "one output per sample");
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (o, v) in out.iter_mut().zip(samples) {
+                let value = linear.apply((*v).into()) as f32;
+                *o = if value.is_finite() { value } else { f32::NAN };
+            }
+        },
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,16 +80,16 @@ mod tests {
 
     #[test]
     fn rounds_half_to_even_clips_and_keeps_nodata_apart() {
-        let samples = [0.0, 0.123_45, f32::NAN, 5.0, -5.0, f32::INFINITY, f32::NEG_INFINITY, -3.2768, 3.2767];
+        let samples = [0.0, 0.123_46, f32::NAN, 5.0, -5.0, f32::INFINITY, f32::NEG_INFINITY, -3.2768, 3.2767];
         let mut out = [0i16; 9];
         let mut clipped = [9u8; 9];
-        let n = quantize_i16(&samples, REFLECTANCE, &mut out, &mut clipped);
+        let n = quantize_i16(&samples, Linear::IDENTITY, REFLECTANCE, &mut out, &mut clipped);
         assert_eq!(out, [0, 1235, -32768, 32767, -32767, 32767, -32767, -32767, 32767]);
         assert_eq!(clipped, [0, 0, 0, 1, 1, 1, 1, 1, 0]);
         assert_eq!(n, 5);
         let halves = Scale { step: 0.5, ..REFLECTANCE };
         let mut out = [0i16; 4];
-        quantize_i16(&[0.25, 0.75, 1.25, -0.75], halves, &mut out, &mut [0; 4]);
+        quantize_i16(&[0.25f32, 0.75, 1.25, -0.75], Linear::IDENTITY, halves, &mut out, &mut [0; 4]);
         assert_eq!(out, [0, 2, 2, -2]);
     }
 
@@ -75,8 +98,27 @@ mod tests {
         for stored in -32767..=32767i32 {
             let physical = (f64::from(stored) * 1e-4) as f32;
             let mut out = [0i16];
-            quantize_i16(&[physical], REFLECTANCE, &mut out, &mut [0]);
+            quantize_i16(&[physical], Linear::IDENTITY, REFLECTANCE, &mut out, &mut [0]);
             assert_eq!(i32::from(out[0]), stored);
         }
+    }
+
+    #[test]
+    fn the_value_is_rounded_once() {
+        let linear = Linear { gain: 2.345_678_9e-5, bias: -0.012_345 };
+        for n in [0, 1, 3, 4, 7, 8, 9, 31, 257, 65_536] {
+            let dn: Vec<f32> = (0..n).map(|i| i as f32).collect();
+            let (mut stored, mut clipped, mut floats) = (vec![0i16; n], vec![0; n], vec![0.0; n]);
+            quantize_i16(&dn, linear, REFLECTANCE, &mut stored, &mut clipped);
+            float(&dn, linear, &mut floats);
+            for ((dn, s), f) in dn.iter().zip(stored).zip(floats) {
+                let exact = 2.345_678_9e-5 * f64::from(*dn) - 0.012_345;
+                assert_eq!(f64::from(s), (exact * 1e4).round_ties_even(), "{dn}");
+                assert_eq!(f, exact as f32, "{dn}");
+            }
+        }
+        let mut out = [0.0; 2];
+        float(&[f32::NAN, 1e30], Linear { gain: 1e30, bias: 0.0 }, &mut out);
+        assert!(out.iter().all(|v| v.is_nan()));
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use fieldglow_kernels::linear::Linear;
 pub use sun_check::{Illumination, SunSource, check_sun, illumination};
 
 use crate::error::{Class, Classify};
@@ -75,31 +76,6 @@ impl Options {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// `value = gain · DN + bias`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Linear {
-    /// Value per DN.
-    pub gain: f64,
-    /// Value of DN 0.
-    pub bias: f64,
-}
-
-impl Linear {
-    /// The function that changes nothing.
-    pub const IDENTITY: Self = Self { gain: 1.0, bias: 0.0 };
-
-    /// The value of a DN.
-    pub fn apply(self, dn: f64) -> f64 {
-        self.gain * dn + self.bias
-    }
-
-    /// This function with its value multiplied by `factor`.
-    #[must_use]
-    pub fn scaled(self, factor: f64) -> Self {
-        Self { gain: self.gain * factor, bias: self.bias * factor }
     }
 }
 

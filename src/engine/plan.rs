@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::calibrate::{Illumination, Provenance};
+use crate::calibrate::{Illumination, Linear, Provenance};
 use crate::cog;
 use crate::config::Pipeline;
 use crate::grid::cell::{Lattice, SquareCell, SquareGrid};
@@ -55,6 +55,13 @@ pub struct Layer {
     pub products: Vec<Product>,
 }
 
+impl Layer {
+    /// What the samples of each plane mean.
+    pub fn linear(&self) -> Vec<Linear> {
+        self.inputs.iter().flat_map(|i| &i.bands).map(|b| b.linear).collect()
+    }
+}
+
 /// Some bands of one part.
 pub struct Input {
     /// Position of the part in the scene.
@@ -79,10 +86,8 @@ pub struct InputBand {
     pub raster: Arc<Raster>,
     /// Position in the file, from 0.
     pub index: usize,
-    /// Value per DN.
-    pub gain: f64,
-    /// Value of DN 0.
-    pub bias: f64,
+    /// From DN to values.
+    pub linear: Linear,
     /// Where these numbers come from.
     pub provenance: Provenance,
 }

@@ -152,8 +152,8 @@ fn calibration(layer: &Layer, role: Role) -> Option<Value> {
     let band = &input.bands[k];
     let mut value = serde_json::to_value(&band.provenance).ok()?;
     let object = value.as_object_mut()?;
-    object.insert("gain".into(), json!(band.gain));
-    object.insert("bias".into(), json!(band.bias));
+    object.insert("gain".into(), json!(band.linear.gain));
+    object.insert("bias".into(), json!(band.linear.bias));
     object.insert("saturation_dn".into(), json!(input.saturation));
     Some(value)
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use fieldglow_kernels::resample::{self, Source, Taps};
+use fieldglow_kernels::state;
 use fieldglow_kernels::stats::{FloatStats, IntegerStats};
-use fieldglow_kernels::{affine, state};
 use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
 
 use super::cell::OpenCell;
-use super::plan::Input;
+use super::plan::{Input, Layer};
 use super::report::StageSeconds;
 use crate::cog::{EncodedTile, Encoder, TileIndex};
 use crate::error::{Result, ResultExt};
@@ -70,7 +70,7 @@ pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> 
         let mut points = Vec::new();
         for top in (0..window.rows).step_by(STRIP_ROWS) {
             let rows = STRIP_ROWS.min(window.rows - top);
-            let mut block = resample_strip(l.roles.clone(), &sources, window, top, rows, &mut scratch)?;
+            let mut block = resample_strip(l, &sources, window, top, rows, &mut scratch)?;
             for (product, raw) in l.products.iter().zip(&mut raw) {
                 out.clipped += product.evaluate(&mut block, top, raw, &mut scratch.product);
             }
@@ -89,7 +89,7 @@ pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> 
     Ok(out)
 }
 
-/// One input of a unit: its geometry and its calibrated pixels (`None` when the unit lies beside the image).
+/// One input of a unit: its geometry and its pixels (`None` when the unit lies beside the image).
 struct UnitSource<'a> {
     input: &'a Input,
     located: super::locate::UnitLocated<'a>,
@@ -118,14 +118,14 @@ fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Outpu
         .collect()
 }
 
-/// Reads a window of all bands of an input and turns DN into physical values.
+/// Reads a window of all bands of an input, invalid samples as NaN.
 fn read(input: &Input, window: Window, out: &mut Output) -> Result<Block> {
-    let roles = Vec::new();
     let mut block = Block {
         window,
         planes: ndarray::Array3::zeros((input.bands.len(), window.rows, window.cols)),
         state: ndarray::Array2::zeros((window.rows, window.cols)),
-        roles,
+        roles: Vec::new(),
+        linear: Vec::new(),
     };
     let pixels = window.pixels();
     let (planes, states) = block.parts_mut();
@@ -137,7 +137,6 @@ fn read(input: &Input, window: Window, out: &mut Output) -> Result<Block> {
         if let Some(ceiling) = input.saturation {
             state::mark_saturated(plane, ceiling, states);
         }
-        affine::affine(plane, band.gain, band.bias);
     }
     state::mark_invalid(planes, states);
     Ok(block)
@@ -168,14 +167,18 @@ impl StripScratch {
 
 /// Rows `top..top + rows` of a unit, all bands of the layer.
 fn resample_strip(
-    roles: Vec<crate::scene::Role>,
+    layer: &Layer,
     sources: &[UnitSource<'_>],
     unit: Window,
     top: usize,
     rows: usize,
     scratch: &mut StripScratch,
 ) -> Result<Block> {
-    let mut block = Block::invalid(Window::new(unit.row + top as i64, unit.col, rows, unit.cols), roles);
+    let mut block = Block::invalid(
+        Window::new(unit.row + top as i64, unit.col, rows, unit.cols),
+        layer.roles.clone(),
+        layer.linear(),
+    );
     let cols = unit.cols;
     let pixels = rows * cols;
     let (planes, states) = block.parts_mut();

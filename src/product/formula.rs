@@ -184,9 +184,10 @@ fn number_end(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fieldglow_kernels::expression::evaluate;
+    use fieldglow_kernels::expression::{Input, evaluate};
+    use fieldglow_kernels::linear::Linear;
 
-    fn value(text: &str) -> Result<f32, String> {
+    fn value(text: &str) -> Result<f64, String> {
         let names = |n: &str| match n {
             "x" => Some(Operand::Input(0)),
             "y" => Some(Operand::Input(1)),
@@ -195,7 +196,12 @@ mod tests {
         };
         let f = Formula::parse(text, &names)?;
         let mut out = [0.0];
-        evaluate(&f.steps, f.result, &[&[3.0], &[2.0]], &mut out);
+        evaluate(
+            &f.steps,
+            f.result,
+            &[&[3.0], &[2.0]].map(|samples| Input { samples, linear: Linear::IDENTITY }),
+            &mut out,
+        );
         Ok(out[0])
     }
 
@@ -210,11 +216,11 @@ mod tests {
             ("x / y / 2", 0.75),
             ("(x - y) / (x + y)", 0.2),
             ("- 0.5 * (190 * (x - y) - 120 * (x - 1))", 25.0),
-            ("x ** (1/2) * half", 0.866_025_4),
+            ("x ** (1/2) * half", 0.866_025_403_784),
             ("1e1 + .5", 10.5),
             ("x*(y+(x*(y+(x*(y+1)))))", 105.0),
         ] {
-            assert!((value(text).unwrap() - want).abs() < 1e-5, "{text}: {:?}", value(text));
+            assert!((value(text).unwrap() - want).abs() < 1e-12, "{text}: {:?}", value(text));
         }
     }
 

@@ -10,7 +10,7 @@ pub mod qa;
 use fieldglow_kernels::quantize::{self, Scale};
 use fieldglow_kernels::{expression, state};
 
-use crate::raster::{Block, RawTile, Samples};
+use crate::raster::{Block, Linear, RawTile, Samples};
 use crate::scene::Role;
 
 /// What a product holds.
@@ -109,9 +109,22 @@ pub struct Product {
 /// Buffers reused from strip to strip.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    values: Vec<f32>,
-    stored: Vec<i16>,
+    values: Vec<f64>,
+    stored: Stored,
+}
+
+#[derive(Debug, Default)]
+struct Stored {
+    integers: Vec<i16>,
     clipped: Vec<u8>,
+    floats: Vec<f32>,
+}
+
+/// Where samples go: band `band` of `bands` interleaved ones, in this range.
+struct Target {
+    band: usize,
+    bands: usize,
+    samples: std::ops::Range<usize>,
 }
 
 impl Product {
@@ -159,62 +172,69 @@ impl Product {
                 let mut clipped = 0;
                 for (b, role) in roles.iter().enumerate() {
                     let Some(plane) = plane_of(block, *role) else { continue };
-                    scratch.values.clear();
-                    scratch.values.extend_from_slice(block.plane(plane));
-                    clipped += store(scratch, block, b, roles.len(), &mut out.samples, samples.clone());
+                    let linear = block.linear[plane];
+                    let (planes, states) = block.parts_mut();
+                    let plane = &planes[plane * pixels..(plane + 1) * pixels];
+                    let to = Target { band: b, bands: roles.len(), samples: samples.clone() };
+                    clipped += store(plane, linear, states, &mut out.samples, &to, &mut scratch.stored);
                 }
                 clipped
             }
             Program::Index(row) => {
                 let planes: Option<Vec<usize>> = row.bands.iter().map(|r| plane_of(block, *r)).collect();
                 let (Some(planes), Some(formula)) = (planes, row.program()) else { return 0 };
-                let inputs: Vec<&[f32]> = planes.iter().map(|p| block.plane(*p)).collect();
-                scratch.values.resize(pixels, f32::NAN);
+                let input = |p: &usize| expression::Input { samples: block.plane(*p), linear: block.linear[*p] };
+                let inputs: Vec<_> = planes.iter().map(input).collect();
+                scratch.values.resize(pixels, f64::NAN);
                 expression::evaluate(&formula.steps, formula.result, &inputs, &mut scratch.values);
-                store(scratch, block, 0, 1, &mut out.samples, samples)
+                let to = Target { band: 0, bands: 1, samples };
+                let states = block.parts_mut().1;
+                store(&scratch.values, Linear::IDENTITY, states, &mut out.samples, &to, &mut scratch.stored)
             }
         }
     }
 }
 
-/// Writes `scratch.values` as band `band` of `bands` interleaved ones; returns how many were clipped.
-fn store(
-    scratch: &mut Scratch,
-    block: &mut Block,
-    band: usize,
-    bands: usize,
+/// Writes the values of `samples` down; returns how many were clipped.
+fn store<S: Copy + Into<f64>>(
+    samples: &[S],
+    linear: Linear,
+    states: &mut [u16],
     out: &mut Samples,
-    at: std::ops::Range<usize>,
+    to: &Target,
+    stored: &mut Stored,
 ) -> u64 {
+    let n = samples.len();
     match out {
         Samples::I16(out) => {
-            let n = scratch.values.len();
-            scratch.stored.resize(n, 0);
-            scratch.clipped.resize(n, 0);
-            let clipped = quantize::quantize_i16(&scratch.values, SCALED, &mut scratch.stored, &mut scratch.clipped);
+            stored.integers.resize(n, 0);
+            stored.clipped.resize(n, 0);
+            let clipped = quantize::quantize_i16(samples, linear, SCALED, &mut stored.integers, &mut stored.clipped);
             if clipped > 0 {
-                let (_, states) = block.parts_mut();
-                for (s, c) in states.iter_mut().zip(&scratch.clipped) {
+                for (s, c) in states.iter_mut().zip(&stored.clipped) {
                     *s |= if *c == 1 { state::CLIPPED } else { 0 };
                 }
             }
-            interleave(&scratch.stored, band, bands, &mut out[at]);
+            interleave(&stored.integers, to, out);
             clipped
         }
         Samples::F32(out) => {
-            interleave(&scratch.values, band, bands, &mut out[at]);
+            stored.floats.resize(n, 0.0);
+            quantize::float(samples, linear, &mut stored.floats);
+            interleave(&stored.floats, to, out);
             0
         }
         Samples::U16(_) => 0,
     }
 }
 
-fn interleave<T: Copy>(plane: &[T], band: usize, bands: usize, out: &mut [T]) {
-    if bands == 1 {
+fn interleave<T: Copy>(plane: &[T], to: &Target, out: &mut [T]) {
+    let out = &mut out[to.samples.clone()];
+    if to.bands == 1 {
         out.copy_from_slice(plane);
     } else {
-        for (pixel, v) in out.chunks_exact_mut(bands).zip(plane) {
-            pixel[band] = *v;
+        for (pixel, v) in out.chunks_exact_mut(to.bands).zip(plane) {
+            pixel[to.band] = *v;
         }
     }
 }
@@ -225,7 +245,7 @@ mod tests {
     use crate::grid::Window;
 
     fn block() -> Block {
-        let mut b = Block::invalid(Window::new(0, 0, 1, 3), vec![Role::R, Role::N]);
+        let mut b = Block::invalid(Window::new(0, 0, 1, 3), vec![Role::R, Role::N], vec![Linear::IDENTITY; 2]);
         let (planes, states) = b.parts_mut();
         planes.copy_from_slice(&[0.1, 5.0, f32::NAN, 0.3, 0.2, 0.4]);
         states.copy_from_slice(&[0, state::SATURATED, state::PARTIAL]);

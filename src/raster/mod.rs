@@ -1,13 +1,17 @@
 //! Pixels in memory: blocks on their way through the stages, and raw tiles ready to be stored.
 //!
-//! Invariant: an invalid sample of a [`Block`] is NaN and nothing else; the state plane says why. Sentinels exist only in
-//! files: they are removed when read and put in when quantised.
+//! Invariants:
+//!
+//! - An invalid sample of a [`Block`] is NaN and nothing else; the state plane says why. Sentinels exist only in files: they
+//!   are removed when read and put in when quantised.
+//! - A plane holds DN; its [`Linear`] says what they mean. Whoever reads the plane applies it, in `f64`.
 
 use ndarray::{Array2, Array3};
 
 use crate::grid::Window;
 use crate::scene::Role;
 
+pub use fieldglow_kernels::linear::Linear;
 pub use fieldglow_kernels::state;
 
 /// Pixels of a window in flight.
@@ -17,7 +21,9 @@ pub struct Block {
     pub window: Window,
     /// What each plane is.
     pub roles: Vec<Role>,
-    /// Values, axes (band, row, col); NaN = invalid.
+    /// What the samples of each plane mean.
+    pub linear: Vec<Linear>,
+    /// Samples, axes (band, row, col); NaN = invalid.
     pub planes: Array3<f32>,
     /// Why a pixel is invalid or what is wrong with it, axes (row, col); bits of [`state`].
     pub state: Array2<u16>,
@@ -25,13 +31,14 @@ pub struct Block {
 
 impl Block {
     /// A block without a single valid pixel.
-    pub fn invalid(window: Window, roles: Vec<Role>) -> Self {
+    pub fn invalid(window: Window, roles: Vec<Role>, linear: Vec<Linear>) -> Self {
         let shape = (window.rows, window.cols);
         Self {
             window,
             planes: Array3::from_elem((roles.len(), shape.0, shape.1), f32::NAN),
             state: Array2::from_elem(shape, state::NODATA),
             roles,
+            linear,
         }
     }
 

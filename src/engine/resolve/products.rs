@@ -138,8 +138,7 @@ pub fn layers(
                 bands.push(InputBand {
                     raster,
                     index: band.index,
-                    gain: conversion.linear.gain,
-                    bias: conversion.linear.bias,
+                    linear: conversion.linear,
                     provenance: conversion.provenance,
                 });
             }
