@@ -24,6 +24,8 @@ pub enum Class {
     Storage,
     /// A broken invariant of our own: ends the run.
     Bug,
+    /// Somebody asked for the end before it came: ends the run.
+    Interrupted,
 }
 
 /// Implemented by each module's error enum: the class of every variant.

@@ -1,21 +1,19 @@
 //! `fieldglow inspect`
 
-use std::path::PathBuf;
-
 use fieldglow::calibrate;
+use fieldglow::engine::Given;
 use fieldglow::error::chain;
-use fieldglow::scene::open::group;
 use fieldglow::scene::{Calibration, Scene, SensorModel};
 use serde_json::{Value, json};
 
+use super::scenes::Scenes;
 use super::{Failure, Outcome, print, print_json};
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Deliveries: folders, images, `_meta.xml` or `scene.toml` files.
-    #[arg(required = true)]
-    scenes: Vec<PathBuf>,
+    #[command(flatten)]
+    scenes: Scenes,
     /// JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -25,31 +23,25 @@ pub fn run(args: &Args) -> Outcome {
     fieldglow::read::prepare_gdal(16 << 20);
     let mut documents = Vec::new();
     let mut text = String::new();
-    let (mut failed, mut total) = (0, 0);
-    for path in &args.scenes {
-        let deliveries = match group(std::slice::from_ref(path)) {
-            Ok(d) => d,
-            Err(e) => {
-                (failed, total) = (failed + 1, total + 1);
-                eprintln!("failed: {}", chain(&e));
-                continue;
-            }
+    let given = args.scenes.given()?;
+    let (mut failed, total) = (0, given.len());
+    for given in given {
+        let scene = match given {
+            Given::Delivery(delivery) => delivery.open(),
+            Given::Unreadable { error, .. } => Err(error),
         };
-        for delivery in deliveries {
-            total += 1;
-            match delivery.open() {
-                Ok(scene) => {
-                    let sun = sun_note(&scene);
-                    if args.json {
-                        documents.push(to_json(&scene, &sun));
-                    } else {
-                        table(&mut text, &scene, &sun);
-                    }
+        match scene {
+            Ok(scene) => {
+                let sun = sun_note(&scene);
+                if args.json {
+                    documents.push(to_json(&scene, &sun));
+                } else {
+                    table(&mut text, &scene, &sun);
                 }
-                Err(e) => {
-                    failed += 1;
-                    eprintln!("failed: {}", chain(&e));
-                }
+            }
+            Err(e) => {
+                failed += 1;
+                eprintln!("failed: {}", chain(&e));
             }
         }
     }

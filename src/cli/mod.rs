@@ -14,10 +14,12 @@ mod check;
 mod collect;
 mod indices;
 mod inspect;
+mod log;
 mod plan;
 mod progress;
 mod run;
 mod scenes;
+mod signals;
 mod simulate;
 mod validate;
 
@@ -30,7 +32,7 @@ use fieldglow::error::{Class, Error, chain};
 /// Very-high-resolution satellite scenes to cloud-optimised, analysis-ready tiles with STAC metadata, in one pass.
 ///
 /// Exit codes: 0 all done · 1 usage or configuration · 2 some scenes failed · 3 no scene succeeded · 70 internal fault ·
-/// 75 only passing storage faults, try again.
+/// 75 only passing storage faults, try again · 130 interrupted · 143 terminated.
 #[derive(Debug, Parser)]
 #[command(name = "fieldglow", version, max_term_width = 120)]
 struct Cli {
@@ -115,6 +117,7 @@ fn exit_code(class: Class) -> u8 {
         Class::Config => 1,
         Class::Transient => 75,
         Class::Bug => 70,
+        Class::Interrupted => 130,
         Class::Input | Class::Unsupported | Class::Limit | Class::Storage => 3,
     }
 }

@@ -21,7 +21,11 @@ pub fn run(args: &Args) -> Outcome {
     let pipeline = args.input.pipeline()?;
     let mut plans = Vec::new();
     let mut failed = 0;
-    let scenes = args.input.given();
+    let area = args.input.area()?;
+    let mut scenes = args.input.scenes.given()?;
+    if let Some(shard) = args.input.shard {
+        scenes.retain(|given| shard.takes(given.id()));
+    }
     let total = scenes.len();
     for given in scenes {
         let scene = match given {
@@ -42,6 +46,12 @@ pub fn run(args: &Args) -> Outcome {
     }
     if !args.input.cells.is_empty() {
         plans.iter_mut().for_each(|p| p.cells.retain(|c| args.input.cells.contains(&c.name)));
+    }
+    if let Some(area) = area {
+        for plan in &mut plans {
+            let mut touched = area.touches(plan)?.into_iter();
+            plan.cells.retain(|_| touched.next().unwrap_or(false));
+        }
     }
     if args.json {
         print_json(&plans.iter().map(|p| to_json(p, args.input.memory)).collect::<Vec<_>>())?;

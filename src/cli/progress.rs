@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fieldglow::engine::report::{Outcome, Progress, SceneOutcome};
 use fieldglow::scene::Warning;
 use fieldglow::units::Bytes;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -27,12 +27,16 @@ pub enum Style {
 /// Shows the progress of a run on standard error.
 pub struct Display {
     style: Style,
-    scenes: usize,
     state: Mutex<State>,
+    bars: MultiProgress,
+    /// Pixels of the scene.
     bar: ProgressBar,
+    /// Scenes of the run, where there are several.
+    total: ProgressBar,
 }
 
 struct State {
+    scenes: usize,
     scene: usize,
     name: String,
     total: u64,
@@ -44,9 +48,13 @@ struct State {
 /// Plain lines come no closer than this.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
 impl Display {
-    /// For a run over this many scenes.
-    pub fn new(style: Style, scenes: usize) -> Self {
+    /// For one run.
+    pub fn new(style: Style) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let style = match style {
             Style::Auto if terminal => Style::Bar,
@@ -55,18 +63,21 @@ impl Display {
         };
         let target = if style == Style::Bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let now = Instant::now();
-        let state = State { scene: 0, name: String::new(), total: 0, done: 0, started: now, said: now };
-        Self { style, scenes, state: Mutex::new(state), bar: ProgressBar::with_draw_target(None, target) }
+        let state = State { scenes: 0, scene: 0, name: String::new(), total: 0, done: 0, started: now, said: now };
+        let bars = MultiProgress::with_draw_target(target);
+        let (bar, total) = (bars.add(ProgressBar::no_length()), ProgressBar::no_length());
+        Self { style, state: Mutex::new(state), bars, bar, total }
     }
 
-    /// Removes the bar.
+    /// Removes the bars.
     pub fn finish(&self) {
+        self.total.finish_and_clear();
         self.bar.finish_and_clear();
     }
 
     fn say(&self, line: &str) {
         match self.style {
-            Style::Bar => self.bar.suspend(|| eprintln!("{line}")),
+            Style::Bar => self.bars.suspend(|| eprintln!("{line}")),
             Style::Plain => eprintln!("{line}"),
             _ => {}
         }
@@ -80,19 +91,38 @@ impl Display {
 }
 
 impl Progress for Display {
+    fn run_started(&self, scenes: usize) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).scenes = scenes;
+        tracing::info!(scenes, "run started");
+        self.json(&serde_json::json!({ "event": "run-started", "scenes": scenes }));
+        if self.style == Style::Bar && scenes > 1 {
+            let total = self.bars.add(self.total.clone());
+            total.set_length(scenes as u64);
+            total.set_style(style("{bar:30} {percent:>3} % {pos}/{len} scenes, {elapsed} so far, {eta} left"));
+            total.enable_steady_tick(Duration::from_secs(1));
+        }
+    }
+
     fn scene_started(&self, scene: &str, cells: usize, pixels: u64) {
         let mut s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        *s = State { scene: s.scene + 1, name: scene.to_owned(), total: pixels, done: 0, started: now, said: now };
-        let line =
-            format!("[{}/{}] {scene}: {cells} cells, {:.1} megapixels", s.scene, self.scenes, pixels as f64 / 1e6);
+        *s = State {
+            scenes: s.scenes,
+            scene: s.scene + 1,
+            name: scene.to_owned(),
+            total: pixels,
+            done: 0,
+            started: now,
+            said: now,
+        };
+        let line = format!("[{}/{}] {scene}: {cells} cells, {:.1} megapixels", s.scene, s.scenes, pixels as f64 / 1e6);
         drop(s);
         self.say(&line);
         self.json(&serde_json::json!({ "event": "scene-started", "scene": scene, "cells": cells, "pixels": pixels }));
         self.bar.set_length(pixels.div_ceil(1_000_000));
         self.bar.reset();
-        let template = "{bar:30} {percent:>3} % {pos}/{len} Mpx, {per_sec}, {eta} left";
-        self.bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_style(style("{bar:30} {percent:>3} % {pos}/{len} Mpx, {per_sec}, {eta} left"));
+        tracing::info!(scene, cells, pixels, "scene started");
     }
 
     fn pixels_done(&self, pixels: u64) {
@@ -109,7 +139,7 @@ impl Progress for Display {
         let line = format!(
             "[{}/{}] {}: {:.0} %, {:.1} megapixels/s, {left:.0} s left",
             s.scene,
-            self.scenes,
+            s.scenes,
             s.name,
             100.0 * s.done as f64 / s.total.max(1) as f64,
             rate / 1e6,
@@ -124,10 +154,12 @@ impl Progress for Display {
     }
 
     fn cell_done(&self, cell: &str) {
+        tracing::info!(cell, "cell done");
         self.json(&serde_json::json!({ "event": "cell-done", "cell": cell }));
     }
 
     fn warning(&self, scene: &str, warning: &Warning) {
+        tracing::warn!(scene, code = warning.code, "{}", warning.message);
         self.say(&format!("warning: {scene}: {} [{}]", warning.message, warning.code));
         self.json(&serde_json::json!({ "event": "warning", "scene": scene, "code": warning.code, "message": warning.message }));
     }
@@ -145,7 +177,18 @@ impl Progress for Display {
             ),
             (Outcome::Failed, _) => format!("failed: {}", scene.scene),
         };
+        match &scene.error {
+            Some(e) => tracing::error!(scene = scene.scene, class = ?e.class, "{}", e.message),
+            None => tracing::info!(
+                scene = scene.scene,
+                cells = scene.cells_written.len(),
+                bytes = scene.bytes_written,
+                seconds = scene.seconds,
+                "scene done"
+            ),
+        }
         self.say(&line);
+        self.total.inc(1);
         self.json(&serde_json::json!({ "event": "scene-done", "scene": scene }));
     }
 }

@@ -3,13 +3,13 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use fieldglow::engine::{self, Options, RunReport, report::Outcome as SceneEnd};
+use fieldglow::engine::{self, Options, RunReport, Stop, report::Outcome as SceneEnd};
 use fieldglow::store;
 use fieldglow::units::Bytes;
 
 use super::progress::{Display, Style};
 use super::scenes::Input;
-use super::{Failure, Outcome, print_json};
+use super::{Failure, Outcome, log, print_json, signals};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +28,10 @@ pub struct Args {
     /// How to show progress.
     #[arg(long, value_enum, default_value_t = Style::Auto)]
     progress: Style,
+    /// Write a log to standard error, text or a JSON object a line, in place of progress. `FIELDGLOW_LOG` sets what is
+    /// logged, such as `debug` or `fieldglow=debug,object_store=info`; default: `info`.
+    #[arg(long, value_enum)]
+    log: Option<log::Format>,
     /// Write the run report, JSON, to this file.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -37,6 +41,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Outcome {
+    if let Some(log) = args.log {
+        log::start(log);
+    }
     let pipeline = args.input.pipeline()?;
     let Some(url) = pipeline.output.url.clone() else {
         eprintln!(
@@ -46,7 +53,8 @@ pub fn run(args: &Args) -> Outcome {
         return Err(Failure::Code(1));
     };
     let store = store::open(&url)?;
-    let scenes = args.input.given();
+    let area = args.input.area()?;
+    let scenes = args.input.scenes.given()?;
     // A report that cannot be written must not be found out after the work.
     let unwritable = |path: &PathBuf| {
         let path = path.clone();
@@ -63,8 +71,13 @@ pub fn run(args: &Args) -> Outcome {
         force: args.force,
         fail_fast: args.fail_fast,
         cells: args.input.cells.clone(),
+        area,
+        shard: args.input.shard,
+        stop: Stop::default(),
     };
-    let display = Display::new(args.progress, scenes.len());
+    let signals = signals::listen(&options.stop)?;
+    let style = args.log.as_ref().map_or(args.progress, |log| log::style(*log, args.progress));
+    let display = Display::new(style);
     let report = engine::run(&pipeline, scenes, &*store, &options, &display)?;
     display.finish();
     if let Some((file, path)) = &mut report_file {
@@ -79,6 +92,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     match report.exit_code() {
         0 => Ok(()),
+        130 => Err(Failure::Code(signals.exit_code())),
         code => Err(Failure::Code(code)),
     }
 }

@@ -1,32 +1,51 @@
 //! The scenes a command is given.
 
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fieldglow::config::{self, Pipeline};
-use fieldglow::engine::Given;
+use fieldglow::engine::{Area, Given, Shard};
 use fieldglow::error::Error;
-use fieldglow::read;
+use fieldglow::read::{self, Shapes};
 use fieldglow::scene::open::group;
 use fieldglow::units::Bytes;
+
+use super::{Failure, Outcome};
+
+/// Scenes, as every command takes them.
+#[derive(Debug, clap::Args)]
+pub struct Scenes {
+    /// Deliveries: folders, images, `_meta.xml`, `scene.toml` or STAC Item files, and patterns of such names in quotes;
+    /// `@FILE` reads a list of them, one a line, and `-` reads it from standard input. PAN and MSS of one acquisition are
+    /// paired whichever of them came from where.
+    #[arg(required = true, value_name = "SCENE")]
+    pub scenes: Vec<String>,
+}
 
 /// A pipeline and scenes, as several commands take them.
 #[derive(Debug, clap::Args)]
 pub struct Input {
     /// Pipeline file.
     pub pipeline: PathBuf,
-    /// Deliveries: folders, images, `_meta.xml` or `scene.toml` files; PAN and MSS of one acquisition are paired.
-    #[arg(required = true)]
-    pub scenes: Vec<PathBuf>,
-    /// Folder the products go to; overrides `[output] url`.
+    #[command(flatten)]
+    pub scenes: Scenes,
+    /// Folder or URL the products go to; overrides `[output] url`.
     #[arg(long, value_name = "URL")]
     pub output: Option<String>,
     /// Override a key of the pipeline file, such as `geometry.resolution=6` or `product.ndvi.type=float32`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub sets: Vec<String>,
-    /// Make these cells only; names as `plan` lists them, separated by commas.
+    /// Make these cells only; names as `plan` lists them, separated by commas. The scene's own documents are left to
+    /// `collect`.
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     pub cells: Vec<String>,
+    /// Make only cells that touch the shapes of this vector file. Cells are whole all the same.
+    #[arg(long, value_name = "FILE")]
+    pub aoi: Option<PathBuf>,
+    /// Take only every N-th scene: run K of N that share one list. The Collection is left to `collect`.
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<Shard>,
     /// Memory for pixels, tiles and caches together.
     #[arg(long, default_value = "2GiB", value_name = "BYTES")]
     pub memory: Bytes,
@@ -43,22 +62,99 @@ impl Input {
         Ok(Arc::new(pipeline))
     }
 
+    /// The area of interest.
+    pub fn area(&self) -> Result<Option<Arc<Area>>, Failure> {
+        let Some(path) = &self.aoi else { return Ok(None) };
+        match Shapes::open(path) {
+            Ok(shapes) => Ok(Some(Arc::new(Area::new(shapes)))),
+            Err(e) => {
+                eprintln!("error: --aoi: {}", fieldglow::error::chain(&e));
+                Err(Failure::Code(1))
+            }
+        }
+    }
+}
+
+impl Scenes {
     /// The deliveries, one per scene, and the places that hold none. Parts of one scene are paired whichever of the places
     /// they came from.
-    pub fn given(&self) -> Vec<Given> {
+    pub fn given(&self) -> Result<Vec<Given>, Failure> {
+        let mut paths = Vec::new();
+        for scene in &self.scenes {
+            add(scene, &mut paths)?;
+        }
         let (mut readable, mut given) = (Vec::new(), Vec::new());
-        for path in &self.scenes {
-            match group(std::slice::from_ref(path)) {
-                Ok(_) => readable.push(path.clone()),
+        for path in paths {
+            match group(std::slice::from_ref(&path)) {
+                Ok(_) => readable.push(path),
                 Err(error) => given.push(Given::Unreadable { path: path.display().to_string(), error }),
             }
         }
         match group(&readable) {
-            Ok(deliveries) => deliveries.into_iter().map(Given::Delivery).chain(given).collect(),
+            Ok(deliveries) => Ok(deliveries.into_iter().map(Given::Delivery).chain(given).collect()),
             Err(error) => {
                 given.push(Given::Unreadable { path: "the scenes together".into(), error });
-                given
+                Ok(given)
             }
         }
     }
+}
+
+/// Longest list that is read, bytes: a million long names.
+const MAX_LIST: u64 = 256 << 20;
+
+/// Adds what a word of the command line names.
+fn add(word: &str, paths: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let wrong = |what: String| {
+        eprintln!("error: {what}");
+        Failure::Code(1)
+    };
+    if word == "-" {
+        return list("standard input", std::io::stdin().lock(), paths);
+    }
+    if let Some(file) = word.strip_prefix('@') {
+        let open = std::fs::File::open(file).map_err(|e| wrong(format!("opening the list `{file}`: {e}")))?;
+        return list(file, open, paths);
+    }
+    one(word, paths).map_err(wrong)
+}
+
+fn list(name: &str, from: impl Read, paths: &mut Vec<PathBuf>) -> Outcome {
+    let wrong = |line: usize, what: String| {
+        eprintln!("error: list `{name}`, line {line}: {what}");
+        Failure::Code(1)
+    };
+    for (k, line) in BufReader::new(from.take(MAX_LIST)).lines().enumerate() {
+        let line = line.map_err(|e| wrong(k + 1, e.to_string()))?;
+        let line = line.trim_end_matches('\r');
+        if !line.trim().is_empty() && !line.starts_with('#') {
+            one(line, paths).map_err(|what| wrong(k + 1, what))?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds a path, a `file://` URL, or the files of a pattern in the order of their names.
+fn one(word: &str, paths: &mut Vec<PathBuf>) -> Result<(), String> {
+    if let Some((scheme, _)) = word.split_once("://") {
+        let url = url::Url::parse(word).map_err(|e| format!("`{word}`: {e}"))?;
+        let path = url.to_file_path().ok().filter(|_| scheme.eq_ignore_ascii_case("file"));
+        let path = path
+            .ok_or_else(|| format!("`{word}`: scenes are read from local paths and `file:///` URLs; copy it first"))?;
+        paths.push(path);
+        return Ok(());
+    }
+    // A file that has such a name is that file.
+    if !word.contains(['*', '?', '[']) || Path::new(word).exists() {
+        paths.push(word.into());
+        return Ok(());
+    }
+    let before = paths.len();
+    for path in glob::glob(word).map_err(|e| format!("pattern `{word}`: {e}"))? {
+        paths.push(path.map_err(|e| format!("pattern `{word}`: {e}"))?);
+    }
+    if paths.len() == before {
+        return Err(format!("nothing has a name like `{word}`"));
+    }
+    Ok(())
 }

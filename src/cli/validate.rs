@@ -100,7 +100,9 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
 /// COGs, and the documents that have a fixed name.
 fn wanted(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    name.ends_with(".tif") || name.ends_with(".tiff") || name == "item.json" || name == "collection.json"
+    name.ends_with(".tif")
+        || name.ends_with(".tiff")
+        || ["item.json", "collection.json", "plan.json"].contains(&name.as_str())
 }
 
 fn check(path: &Path, quick: bool) -> Verdict {
@@ -112,7 +114,10 @@ fn check(path: &Path, quick: bool) -> Verdict {
         {
             Err(e) => v.errors.push(e),
             Ok(document) => {
-                v.errors.extend(catalog::validate(&document).iter().map(ToString::to_string));
+                // A plan holds the Item that the scene is to have.
+                let plan = path.file_name().is_some_and(|n| n == "plan.json");
+                let stac = if plan { &document["item"] } else { &document };
+                v.errors.extend(catalog::validate(stac).iter().map(ToString::to_string));
                 if !quick {
                     let folder = path.parent().unwrap_or(Path::new("."));
                     v.errors.extend(catalog::conform_item(&document, folder).iter().map(ToString::to_string));

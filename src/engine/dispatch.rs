@@ -8,14 +8,15 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-use serde_json::Value;
-
 use super::budget::{Budget, Reservation};
 use super::cell::OpenCell;
+use super::documents::{self, Cells};
 use super::plan::ScenePlan;
 use super::report::{Failure, Outcome, Progress, RunReport, SceneOutcome};
+use super::select::{Area, Shard};
 use super::sequencer::{self, Message, Published, UnitDone};
-use super::{EngineError, publish, resolve, unit};
+use super::stop::Stop;
+use super::{EngineError, resolve, unit};
 use crate::config::Pipeline;
 use crate::error::{Class, Error, Result, ResultExt};
 use crate::grid::Window;
@@ -34,8 +35,15 @@ pub struct Options {
     pub force: bool,
     /// End the run with the first scene that fails.
     pub fail_fast: bool,
-    /// Make these cells only; empty for all.
+    /// Make these cells only; empty for all. The scene's own documents are then left to `collect`, as other runs may be
+    /// at work on its other cells.
     pub cells: Vec<String>,
+    /// Make only cells that touch this area.
+    pub area: Option<Arc<Area>>,
+    /// Take only these scenes; the Collection is then left to `collect`.
+    pub shard: Option<Shard>,
+    /// Ends the run when it is asked to.
+    pub stop: Stop,
 }
 
 /// A scene as it was given.
@@ -49,6 +57,16 @@ pub enum Given {
         /// Why.
         error: Error,
     },
+}
+
+impl Given {
+    /// Id of the scene, or the place where none was found.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Delivery(delivery) => delivery.id(),
+            Self::Unreadable { path, .. } => path,
+        }
+    }
 }
 
 /// Share of the budget that GDAL's block cache gets, and its bounds, bytes.
@@ -74,12 +92,16 @@ pub fn smallest_memory(needed: u64) -> u64 {
 /// When the run cannot start: the output cannot be written to, threads cannot be had.
 pub fn run(
     pipeline: &Arc<Pipeline>,
-    scenes: Vec<Given>,
+    mut scenes: Vec<Given>,
     store: &dyn Store,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<RunReport> {
     let started = Instant::now();
+    if let Some(shard) = options.shard {
+        scenes.retain(|given| shard.takes(given.id()));
+    }
+    progress.run_started(scenes.len());
     store.probe()?;
     let cache = cache_bytes(options.memory);
     read::prepare_gdal(cache);
@@ -97,36 +119,56 @@ pub fn run(
         scenes: Vec::new(),
         seconds: 0.0,
         peak_reserved_bytes: 0,
+        scenes_not_tried: 0,
+        interrupted: false,
         error: None,
     };
+    let mut tally = Tally::default();
     std::thread::scope(|scope| -> Result<()> {
         let (to_sequencer, messages) = channel();
-        let flight = Arc::new(Flight::default());
+        let flight = Arc::new(Flight { stop: options.stop.clone(), ..Flight::default() });
         let cancelled = Arc::clone(&flight.cancelled);
         std::thread::Builder::new()
             .name("sequencer".into())
             .spawn_scoped(scope, move || sequencer::run(&messages, store, progress, &cancelled))
             .map_err(|source| EngineError::Threads { what: "the sequencer", source })?;
         let dispatcher = Dispatcher { store, options, progress, budget: &budget, pool: &pool, to_sequencer, flight };
-        let mut serial = 0;
-        let mut seen = BTreeSet::new();
+        let given = scenes.len();
         for given in scenes {
+            if options.stop.is_asked() {
+                break;
+            }
             let outcome = match given {
-                Given::Delivery(delivery) => dispatcher.scene(&delivery, pipeline, &mut serial, &mut seen),
+                Given::Delivery(delivery) => dispatcher.scene(&delivery, pipeline, &mut tally),
                 Given::Unreadable { path, error } => SceneOutcome::failed(path, &error),
             };
             progress.scene_done(&outcome);
             let class = outcome.error.as_ref().map(|e| e.class);
             report.scenes.push(outcome);
-            let fatal = matches!(class, Some(Class::Config | Class::Bug));
+            let fatal = matches!(class, Some(Class::Config | Class::Bug | Class::Interrupted));
             if fatal || (class.is_some() && options.fail_fast) {
                 break;
             }
         }
+        report.scenes_not_tried = given - report.scenes.len();
         Ok(())
     })?;
-    let whole = options.cells.is_empty() && report.scenes.iter().any(|s| s.outcome == Outcome::Done);
-    if whole && let Err(e) = publish::collect(store, &pipeline.name) {
+    let cut_short = |s: &SceneOutcome| s.error.as_ref().is_some_and(|e| matches!(e.class, Class::Interrupted));
+    let strange = |cell: &&String| !tally.cells.contains(*cell);
+    let all_open = report.scenes_not_tried == 0 && report.scenes.iter().all(|s| s.acquisition.is_some());
+    if let Some(cell) = options.cells.iter().find(strange).filter(|_| all_open) {
+        report.error = Some(Failure::from(&EngineError::NoSuchCell { cell: cell.clone() }.into()));
+    }
+    report.interrupted =
+        options.stop.is_asked() && (report.scenes_not_tried > 0 || report.scenes.iter().any(cut_short));
+    let alone = options.cells.is_empty() && options.shard.is_none() && !report.interrupted;
+    let stands = |s: &SceneOutcome| {
+        s.outcome == Outcome::Done && !s.cells_written.is_empty() || s.cells_unchanged + s.cells_empty > 0
+    };
+    if alone
+        && report.scenes.iter().any(stands)
+        && let Err(e) = documents::collection(store, &pipeline.name)
+    {
         report.error = Some(Failure::from(&e));
     }
     report.seconds = started.elapsed().as_secs_f64();
@@ -139,10 +181,16 @@ pub fn run(
 struct Flight {
     count: Mutex<usize>,
     changed: Condvar,
+    /// The scene failed.
     cancelled: Arc<AtomicBool>,
+    stop: Stop,
 }
 
 impl Flight {
+    fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed) || self.stop.is_asked()
+    }
+
     /// Waits until fewer than `most` units fly, then adds one.
     fn take_off(&self, most: usize) {
         let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,6 +209,17 @@ impl Flight {
     }
 }
 
+/// What was met so far.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Number of the cell that was opened last.
+    serial: u64,
+    /// Scenes by their names in storage.
+    acquisitions: BTreeSet<String>,
+    /// Cells of those that were asked for by name.
+    cells: BTreeSet<String>,
+}
+
 struct Dispatcher<'a> {
     store: &'a dyn Store,
     options: &'a Options,
@@ -172,20 +231,14 @@ struct Dispatcher<'a> {
 }
 
 impl Dispatcher<'_> {
-    fn scene(
-        &self,
-        delivery: &Delivery,
-        pipeline: &Arc<Pipeline>,
-        serial: &mut u64,
-        seen: &mut BTreeSet<String>,
-    ) -> SceneOutcome {
+    fn scene(&self, delivery: &Delivery, pipeline: &Arc<Pipeline>, tally: &mut Tally) -> SceneOutcome {
         let started = Instant::now();
         let mut outcome = SceneOutcome::new(delivery.id().to_owned());
         let result = delivery.open().and_then(|scene| resolve(scene, pipeline)).and_then(|plan| {
-            if !seen.insert(plan.acquisition.clone()) {
+            if !tally.acquisitions.insert(plan.acquisition.clone()) {
                 return Err(EngineError::SameAcquisition { acquisition: plan.acquisition }.into());
             }
-            self.planned(Arc::new(plan), serial, &mut outcome)
+            self.planned(Arc::new(plan), tally, &mut outcome)
         });
         if let Err(e) = result {
             let e = e.within(|c| c.scene = Some(delivery.id().to_owned()));
@@ -195,7 +248,7 @@ impl Dispatcher<'_> {
         outcome
     }
 
-    fn planned(&self, plan: Arc<ScenePlan>, serial: &mut u64, outcome: &mut SceneOutcome) -> Result<()> {
+    fn planned(&self, plan: Arc<ScenePlan>, tally: &mut Tally, outcome: &mut SceneOutcome) -> Result<()> {
         outcome.scene = plan.scene.id.clone();
         outcome.acquisition = Some(plan.acquisition.clone());
         outcome.key = Some(plan.key.clone());
@@ -209,13 +262,19 @@ impl Dispatcher<'_> {
             return Err(EngineError::Budget { budget: self.options.memory, needed }.into());
         }
         let wanted = self.wanted(&plan)?;
-        let state = Standing::look(self.store, &plan, &wanted, self.options.force)?;
-        let pixels = state.missing.iter().map(|k| plan.cell_pixels(&plan.cells[*k])).sum();
-        self.progress.scene_started(&plan.scene.id, state.missing.len(), pixels);
-        let published = self.make(&plan, &state.missing, serial)?;
+        tally
+            .cells
+            .extend(wanted.iter().map(|k| plan.cells[*k].name.clone()).filter(|n| self.options.cells.contains(n)));
+        outcome.cells_left_out = plan.cells.len() - wanted.len();
+        let standing = self.standing(&plan, &wanted)?;
+        let missing: Vec<usize> =
+            wanted.into_iter().filter(|k| standing.missing.contains(&plan.cells[*k].name)).collect();
+        let pixels = missing.iter().map(|k| plan.cell_pixels(&plan.cells[*k])).sum();
+        self.progress.scene_started(&plan.scene.id, missing.len(), pixels);
+        let published = self.make(&plan, &missing, &mut tally.serial)?;
         let mut error = published.error;
-        outcome.cells_unchanged = state.unchanged.len();
-        outcome.cells_empty = published.empty.len() + state.empty.len();
+        outcome.cells_unchanged = standing.made.len();
+        outcome.cells_empty = published.empty.len() + standing.empty.len();
         outcome.bytes_written = published.bytes;
         outcome.samples_read = published.samples_read;
         outcome.values_clipped = published.clipped;
@@ -227,39 +286,40 @@ impl Dispatcher<'_> {
             .map(|i| (plan.scene.parts[i.part].rows * plan.scene.parts[i.part].cols * i.bands.len()) as u64)
             .sum();
         outcome.read_amplification = published.samples_read as f64 / samples.max(1) as f64;
-        let order = |names: BTreeSet<&String>| -> Vec<String> {
-            plan.cells.iter().map(|c| &c.name).filter(|n| names.contains(n)).cloned().collect()
-        };
-        outcome.cells_written = order(published.written.iter().collect());
+        outcome.cells_written =
+            plan.cells.iter().map(|c| &c.name).filter(|n| published.written.contains(n)).cloned().collect();
         // The scene's own documents say what was made of all of it: they wait until all of it was.
         if error.is_none() && self.options.cells.is_empty() {
-            let cells = order(published.written.iter().chain(&state.unchanged).collect());
-            let empty = order(published.empty.iter().chain(&state.empty).collect());
-            let item = publish::scene_item(&plan, &cells, &empty)?;
-            let object = plan.scene_object("item.json");
-            let stored = self.store.get(&object)?;
-            if stored.as_deref() != Some(&item) {
-                self.store.put(&object, &item).within(|c| c.stage = Some("store"))?;
-                outcome.bytes_written += item.len() as u64;
-            }
+            outcome.bytes_written += documents::finish(self.store, &plan.pipeline.name, &plan.acquisition)
+                .within(|c| c.stage = Some("store"))?;
         }
         error.take().map_or(Ok(()), Err)
     }
 
     /// Positions of the cells that are asked for.
     fn wanted(&self, plan: &ScenePlan) -> Result<Vec<usize>> {
-        if let Some(cell) = self.options.cells.iter().find(|n| plan.cells.iter().all(|c| c.name != **n)) {
-            return Err(EngineError::NoSuchCell { cell: cell.clone() }.into());
-        }
         let wanted = |name: &String| self.options.cells.is_empty() || self.options.cells.contains(name);
-        Ok((0..plan.cells.len()).filter(|k| wanted(&plan.cells[*k].name)).collect())
+        let touched = match &self.options.area {
+            Some(area) => area.touches(plan)?,
+            None => vec![true; plan.cells.len()],
+        };
+        Ok((0..plan.cells.len()).filter(|k| touched[*k] && wanted(&plan.cells[*k].name)).collect())
+    }
+
+    /// What stands in storage of the cells that are asked for.
+    fn standing(&self, plan: &ScenePlan, wanted: &[usize]) -> Result<Cells> {
+        let names = wanted.iter().map(|k| &plan.cells[*k].name);
+        if self.options.force || !documents::is_announced(self.store, plan)? {
+            return Ok(Cells { missing: names.cloned().collect(), ..Cells::default() });
+        }
+        Ok(documents::look(self.store, &plan.pipeline.name, &plan.acquisition, &plan.key, names)?.0)
     }
 
     /// Makes cells, in order, as many at once as the budget allows.
     fn make(&self, plan: &Arc<ScenePlan>, cells: &[usize], serial: &mut u64) -> Result<Published> {
         self.flight.cancelled.store(false, Ordering::Relaxed);
         let result = cells.iter().try_for_each(|k| {
-            if self.flight.cancelled.load(Ordering::Relaxed) {
+            if self.flight.is_cancelled() {
                 return Ok(());
             }
             *serial += 1;
@@ -271,19 +331,23 @@ impl Dispatcher<'_> {
             self.admit(&cell)
         });
         self.flight.wait_for_all();
-        if result.is_err() || self.flight.cancelled.load(Ordering::Relaxed) {
+        if result.is_err() || self.flight.is_cancelled() {
             self.send(Message::Forget)?;
         }
         let (answer, published) = channel();
         self.send(Message::Flush(answer))?;
         let published = published.recv().map_err(|_| Error::bug("the sequencer ended before the run"))?;
+        let ended = published.written.len() + published.empty.len();
+        if self.flight.stop.is_asked() && ended < cells.len() && published.error.is_none() {
+            return Err(EngineError::Interrupted.into());
+        }
         result.map(|()| published)
     }
 
     fn admit(&self, cell: &Arc<OpenCell>) -> Result<()> {
         let most = 2 * self.options.threads.max(1);
         for (k, (layer, window)) in cell.units.iter().copied().enumerate() {
-            if self.flight.cancelled.load(Ordering::Relaxed) {
+            if self.flight.is_cancelled() {
                 break;
             }
             let (working, output) = cell.plan.unit_bytes(layer, window);
@@ -299,7 +363,7 @@ impl Dispatcher<'_> {
         let flight = Arc::clone(&self.flight);
         let to_sequencer = self.to_sequencer.clone();
         self.pool.spawn(move || {
-            let result = (!flight.cancelled.load(Ordering::Relaxed)).then(|| task.run());
+            let result = (!flight.is_cancelled()).then(|| task.run());
             drop(working);
             if matches!(result, Some(Err(_))) {
                 flight.cancelled.store(true, Ordering::Relaxed);
@@ -346,41 +410,6 @@ impl Task {
             c.cell = Some(self.cell.cell().name.clone());
             c.window = Some(self.window.to_string());
         })
-    }
-}
-
-/// What of a scene stands in storage already.
-struct Standing {
-    unchanged: Vec<String>,
-    empty: Vec<String>,
-    missing: Vec<usize>,
-}
-
-impl Standing {
-    fn look(store: &dyn Store, plan: &ScenePlan, wanted: &[usize], force: bool) -> Result<Self> {
-        let mut state = Self { unchanged: Vec::new(), empty: Vec::new(), missing: Vec::new() };
-        let same_key =
-            |item: &Value| item.pointer("/properties/fieldglow:key").and_then(Value::as_str) == Some(plan.key.as_str());
-        // Only the scene's Item tells an empty cell from one that was never made.
-        let scene = publish::stored_item(store, &plan.scene_object("item.json"))?.filter(same_key);
-        let empty: BTreeSet<String> = scene
-            .as_ref()
-            .and_then(|s| s.pointer("/properties/fieldglow:empty_cells")?.as_array())
-            .map(|a| a.iter().filter_map(Value::as_str).map(str::to_owned).collect())
-            .unwrap_or_default();
-        for k in wanted {
-            let name = &plan.cells[*k].name;
-            if force {
-                state.missing.push(*k);
-            } else if empty.contains(name) {
-                state.empty.push(name.clone());
-            } else if publish::stored_item(store, &plan.object(name, "item.json"))?.is_some_and(|i| same_key(&i)) {
-                state.unchanged.push(name.clone());
-            } else {
-                state.missing.push(*k);
-            }
-        }
-        Ok(state)
     }
 }
 

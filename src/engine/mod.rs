@@ -11,20 +11,25 @@
 pub mod budget;
 mod cell;
 mod dispatch;
+mod documents;
 mod key;
 mod locate;
 pub mod plan;
 mod publish;
 pub mod report;
 mod resolve;
+mod select;
 mod sequencer;
+mod stop;
 mod unit;
 
 pub use dispatch::{Given, Options, cache_bytes, run, smallest_memory};
+pub use documents::collect;
 pub use plan::ScenePlan;
-pub use publish::collect;
 pub use report::{Progress, RunReport, SceneOutcome, Silent};
 pub use resolve::resolve;
+pub use select::{Area, Shard};
+pub use stop::Stop;
 
 use crate::error::{Class, Classify};
 use crate::scene::Role;
@@ -111,6 +116,9 @@ pub enum EngineError {
         /// The folder.
         folder: String,
     },
+    /// The run was asked to end.
+    #[error("interrupted; cells that were finished stand, and a new run goes on from there")]
+    Interrupted,
     /// A task panicked.
     #[error("internal fault: a task failed: {what}; please report it with the command and the scene")]
     Panic {
@@ -131,8 +139,8 @@ pub enum EngineError {
 impl Classify for EngineError {
     fn class(&self) -> Class {
         match self {
-            Self::Budget { .. } => Class::Config,
-            Self::TooManyCells { .. } => Class::Limit,
+            Self::Budget { .. } | Self::TooManyCells { .. } => Class::Limit,
+            Self::Interrupted => Class::Interrupted,
             Self::Panic { .. } | Self::Threads { .. } => Class::Bug,
             _ => Class::Input,
         }

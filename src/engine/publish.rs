@@ -9,8 +9,8 @@ use super::cell::OpenCell;
 use super::plan::{Input, Layer, ScenePlan, Terrain};
 use crate::calibrate::Level;
 use crate::catalog::{
-    self, Angles, AssetRecord, BandRecord, BitField, ClassRecord, CollectionRecord, Expression, ItemRecord, Link,
-    Parent, Processing, Projection, Provider, RasterRecord, Statistics, media_type,
+    self, Angles, AssetRecord, BandRecord, BitField, ClassRecord, Expression, ItemRecord, Link, Parent, Processing,
+    Projection, Provider, RasterRecord, Statistics, media_type,
 };
 use crate::cog::{BandSpec, BandStatistics, BigTiff, Color, Compression, Predictor, SampleType, Spec};
 use crate::config::{Codec, Mode, Pipeline};
@@ -207,11 +207,9 @@ pub fn cell_item(cell: &OpenCell, files: &[FileRecord], outline: &[(f64, f64)]) 
     checked(&catalog::item(&record))
 }
 
-/// The Item of a whole scene: what it is, what was made of it and where.
-pub fn scene_item(plan: &ScenePlan, cells: &[String], empty: &[String]) -> Result<Vec<u8>> {
+/// The Item of a whole scene, but for what was made of it.
+pub fn scene_item(plan: &ScenePlan) -> Value {
     let mut extras = extras(plan);
-    extras.insert("fieldglow:cells".into(), json!(cells));
-    extras.insert("fieldglow:empty_cells".into(), json!(empty));
     extras.insert("fieldglow:warnings".into(), json!(plan.warnings));
     let output = &plan.pipeline.output;
     extras.insert(
@@ -223,16 +221,7 @@ pub fn scene_item(plan: &ScenePlan, cells: &[String], empty: &[String]) -> Resul
             "providers": output.providers,
         }),
     );
-    let links = cells
-        .iter()
-        .map(|name| Link {
-            rel: "related".into(),
-            href: catalog::href_from_path(&format!("../../{name}/{}/item.json", plan.acquisition)),
-            media_type: Some(media_type::GEOJSON.into()),
-            title: Some(name.clone()),
-        })
-        .collect();
-    let record = ItemRecord {
+    catalog::item(&ItemRecord {
         id: plan.acquisition.clone(),
         title: Some(plan.acquisition.clone()),
         grid_code: None,
@@ -240,13 +229,13 @@ pub fn scene_item(plan: &ScenePlan, cells: &[String], empty: &[String]) -> Resul
         outline: polygon(&plan.outline),
         extras,
         assets: Vec::new(),
-        links,
+        links: Vec::new(),
         ..common(plan)
-    };
-    checked(&catalog::item(&record))
+    })
 }
 
-fn checked(document: &Value) -> Result<Vec<u8>> {
+/// A document as bytes, if it conforms.
+pub fn checked(document: &Value) -> Result<Vec<u8>> {
     let problems = catalog::validate(document);
     if problems.is_empty() {
         return Ok(catalog::to_bytes(document));
@@ -305,7 +294,8 @@ fn providers(pipeline: &Pipeline) -> Vec<Provider> {
     pipeline.output.providers.iter().map(provider).collect()
 }
 
-fn provider(p: &crate::config::Provider) -> Provider {
+/// A provider as the catalog has it.
+pub fn provider(p: &crate::config::Provider) -> Provider {
     Provider { name: p.name.clone(), description: None, roles: p.roles.clone(), url: p.url.clone() }
 }
 
@@ -459,51 +449,6 @@ fn bit_field(bit: &qa::Bit) -> BitField {
         description: bit.description.into(),
         classes: vec![class(0, "no", "not so"), class(1, bit.name, bit.description)],
     }
-}
-
-/// Rebuilds the Collection of a pipeline from the Items that stand in storage; writes it only when it changed. Returns
-/// its name and how many Items it holds.
-///
-/// # Errors
-/// Storage faults, Items that are no JSON, and a folder without Items.
-pub fn collect(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
-    let mut items = Vec::new();
-    let prefix = format!("{pipeline}/");
-    for name in store.list(pipeline, "/item.json")? {
-        let Some(bytes) = store.get(&name)? else { continue };
-        let item: Value = serde_json::from_slice(&bytes)
-            .map_err(|source| super::EngineError::NoItem { name: name.clone(), source })?;
-        items.push((catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), item));
-    }
-    if items.is_empty() {
-        return Err(super::EngineError::NothingToCollect { folder: format!("{}/{pipeline}", store.url()) }.into());
-    }
-    // Every scene Item says what its pipeline says of the Collection; the latest acquisition has the last word.
-    let told = items
-        .iter()
-        .filter_map(|(_, i)| Some((i.get("id")?.as_str()?, i.pointer("/properties/fieldglow:collection")?)));
-    let told = told.max_by_key(|(id, _)| *id).map(|(_, v)| v.clone()).unwrap_or_else(|| json!({}));
-    let text = |key: &str, default: &str| {
-        told.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).unwrap_or(default).to_owned()
-    };
-    let providers: Vec<crate::config::Provider> =
-        told.get("providers").cloned().and_then(|v| serde_json::from_value(v).ok()).unwrap_or_default();
-    let record = CollectionRecord {
-        id: text("id", pipeline),
-        title: Some(pipeline.to_owned()),
-        description: text("description", &format!("products of the pipeline {pipeline}")),
-        keywords: Vec::new(),
-        license: text("license", "other"),
-        providers: providers.iter().map(provider).collect(),
-        extras: Map::new(),
-        links: Vec::new(),
-    };
-    let name = format!("{pipeline}/collection.json");
-    let bytes = checked(&catalog::collection(&record, &items))?;
-    if store.get(&name)?.as_deref() != Some(&bytes) {
-        store.put(&name, &bytes)?;
-    }
-    Ok((name, items.len()))
 }
 
 /// An Item that stands in storage, if there is one.

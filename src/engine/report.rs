@@ -7,6 +7,8 @@ use crate::scene::Warning;
 
 /// Listens to a run. Called from several threads; must not block.
 pub trait Progress: Sync {
+    /// The run starts, over this many scenes.
+    fn run_started(&self, _scenes: usize) {}
     /// A scene starts, with this many output pixels still to make.
     fn scene_started(&self, _scene: &str, _cells: usize, _pixels: u64) {}
     /// Some output pixels were made.
@@ -97,6 +99,8 @@ pub struct SceneOutcome {
     pub cells_unchanged: usize,
     /// Cells without a valid pixel.
     pub cells_empty: usize,
+    /// Cells that were not asked for (`--cells`, `--aoi`).
+    pub cells_left_out: usize,
     /// Bytes stored.
     pub bytes_written: u64,
     /// Source samples read.
@@ -125,6 +129,7 @@ impl SceneOutcome {
             cells_written: Vec::new(),
             cells_unchanged: 0,
             cells_empty: 0,
+            cells_left_out: 0,
             bytes_written: 0,
             samples_read: 0,
             read_amplification: 0.0,
@@ -166,18 +171,24 @@ pub struct RunReport {
     pub seconds: f64,
     /// Most memory the engine had reserved at once, bytes.
     pub peak_reserved_bytes: u64,
-    /// Why the run ended before all scenes were tried.
+    /// Scenes that were not tried, because the run ended before their turn.
+    pub scenes_not_tried: usize,
+    /// True when the run was asked to end.
+    pub interrupted: bool,
+    /// Why the run ended early, or why its Collection was not written.
     pub error: Option<Failure>,
 }
 
 impl RunReport {
-    /// The exit code: the first that applies of 70 internal fault, 1 configuration, 75 only passing storage faults, 3 no
+    /// The exit code: the first that applies of 130 interrupted, 70 internal fault, 1 configuration, 75 only passing storage faults, 3 no
     /// scene succeeded, 2 some did not, 0.
     pub fn exit_code(&self) -> u8 {
         let classes: Vec<Class> =
             self.scenes.iter().filter_map(|s| s.error.as_ref()).chain(&self.error).map(|e| e.class).collect();
         let failed = self.scenes.iter().filter(|s| s.outcome == Outcome::Failed).count();
-        if classes.contains(&Class::Bug) {
+        if self.interrupted {
+            130
+        } else if classes.contains(&Class::Bug) {
             70
         } else if classes.contains(&Class::Config) {
             1
@@ -215,6 +226,8 @@ mod tests {
             scenes,
             seconds: 0.0,
             peak_reserved_bytes: 0,
+            scenes_not_tried: 0,
+            interrupted: false,
             error: None,
         }
     }

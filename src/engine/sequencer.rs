@@ -11,6 +11,7 @@ use geo::Coord;
 
 use super::budget::Reservation;
 use super::cell::OpenCell;
+use super::documents;
 use super::publish::{self, FileRecord};
 use super::report::{Progress, StageSeconds};
 use super::unit::{Output, Stats};
@@ -85,6 +86,7 @@ struct UnitFacts {
 pub fn run(messages: &Receiver<Message>, store: &dyn Store, progress: &dyn Progress, cancelled: &AtomicBool) {
     let mut open: BTreeMap<u64, Open> = BTreeMap::new();
     let mut published = Published::default();
+    let mut announced = String::new();
     let fail = |published: &mut Published, e: Error| {
         cancelled.store(true, Ordering::Relaxed);
         published.error = published.error.take().or(Some(e));
@@ -110,7 +112,7 @@ pub fn run(messages: &Receiver<Message>, store: &dyn Store, progress: &dyn Progr
                     Ok(State::Cancelled) => abort(open.remove(&serial)),
                     Ok(State::Complete) => {
                         let started = Instant::now();
-                        match open.remove(&serial).map(|o| publish(o, store, &mut published)) {
+                        match open.remove(&serial).map(|o| publish(o, store, &mut announced, &mut published)) {
                             Some(Err(e)) => {
                                 fail(&mut published, e.within(|c| (c.stage, c.cell) = (Some("store"), Some(name))));
                             }
@@ -187,13 +189,21 @@ fn accept(open: &mut Open, done: UnitDone, published: &mut Published) -> Result<
     Ok(if open.missing == 0 { State::Complete } else { State::Incomplete })
 }
 
-fn publish(mut open: Open, store: &dyn Store, published: &mut Published) -> Result<()> {
+fn publish(mut open: Open, store: &dyn Store, announced: &mut String, published: &mut Published) -> Result<()> {
     let cell = Arc::clone(&open.cell);
     let name = cell.cell().name.clone();
+    let mut announce = || -> Result<u64> {
+        if *announced == cell.plan.acquisition {
+            return Ok(0);
+        }
+        announced.clone_from(&cell.plan.acquisition);
+        documents::announce(store, &cell.plan)
+    };
     let facts: Vec<&UnitFacts> = open.units.iter().flatten().collect();
     if facts.iter().all(|u| u.valid == 0) {
-        published.empty.push(name);
         abort(Some(open));
+        published.bytes += announce()? + documents::note_empty(store, &cell.plan, &name)?;
+        published.empty.push(name);
         return Ok(());
     }
     let mut records = Vec::new();
@@ -229,6 +239,7 @@ fn publish(mut open: Open, store: &dyn Store, published: &mut Published) -> Resu
     let outline = publish::hull_of(&outlines);
     let item = publish::cell_item(&cell, &records, &outline)?;
     let object = cell.plan.object(&name, "item.json");
+    published.bytes += announce()?;
     store.put(&object, &item)?;
     published.bytes += item.len() as u64;
     published.written.push(name);

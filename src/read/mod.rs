@@ -3,6 +3,7 @@
 //! Invariant: a handle is used by one thread at a time (GDAL's datasets are not shareable), and never waited for: a pool
 //! that is empty opens another one. GDAL's 1-based bands and its (columns, rows) order do not leave this folder.
 
+mod shapes;
 mod terrain;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use gdal::{Dataset, DatasetOptions, GdalOpenFlags};
 
+pub use shapes::Shapes;
 pub use terrain::{HeightWindow, Heights};
 
 use crate::error::{Class, Classify};
@@ -19,8 +21,8 @@ use crate::grid::Window;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// A raster cannot be opened.
-    #[error("opening the raster `{path}`")]
+    /// A raster or vector file cannot be opened.
+    #[error("opening `{path}`")]
     Open {
         /// The file.
         path: PathBuf,
@@ -42,6 +44,14 @@ pub enum ReadError {
         /// What GDAL says.
         #[source]
         source: Box<gdal::errors::GdalError>,
+    },
+    /// A vector file cannot be used.
+    #[error("`{path}` {reason}")]
+    Shapes {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
     },
     /// A raster lacks what is needed of it.
     #[error("the raster `{path}` has no {what}; {remedy}")]

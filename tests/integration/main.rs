@@ -12,5 +12,6 @@ mod geometry;
 mod harness;
 mod image;
 mod main_way;
+mod many;
 mod memory;
 mod values;

@@ -22,8 +22,8 @@ fn run_makes_the_documented_objects_and_no_others() {
     let key8 = &text(&plan["key"])[..8];
     let cells: Vec<String> = plan["cells"].as_array().unwrap().iter().map(|c| text(&c["name"])).collect();
     assert_eq!(cells, ["UTM51N-7680-E0089-N0633", "UTM51N-7680-E0089-N0632"]);
-    let mut expected =
-        BTreeSet::from(["farm/collection.json".to_owned(), format!("farm/scenes/{acquisition}/item.json")]);
+    let mut expected = BTreeSet::from(["farm/collection.json".to_owned()]);
+    expected.extend(["item.json", "plan.json"].map(|f| format!("farm/scenes/{acquisition}/{f}")));
     for cell in &cells {
         expected.insert(format!("farm/{cell}/{acquisition}/item.json"));
         expected.extend(PRODUCTS.map(|p| format!("farm/{cell}/{acquisition}/{key8}/{p}.tif")));
@@ -162,8 +162,9 @@ fn cells_one_by_one_and_then_all_are_the_same_as_all_at_once() {
     let cell = "UTM51N-7680-E0089-N0632";
     desk.run(&farm(), &[&Delivery::L1.folder()], &["--cells", cell]).ends_with(0);
     let part = tree(&desk.path("out"));
-    assert_eq!(part.len(), PRODUCTS.len() + 1);
-    assert!(part.keys().all(|n| n.starts_with(&format!("farm/{cell}/"))), "{:?}", part.keys());
+    assert_eq!(part.len(), PRODUCTS.len() + 2);
+    let own = |n: &String| n.starts_with(&format!("farm/{cell}/")) || n.ends_with("/plan.json");
+    assert!(part.keys().all(own), "{:?}", part.keys());
     desk.run(&farm(), &[&Delivery::L1.folder()], &[]).ends_with(0).says(&["1 cells written", "1 already there"]);
     assert_same_objects(&tree(finished()), &tree(&desk.path("out")));
 }

@@ -1,0 +1,206 @@
+//! The documents of whole scenes and of the Collection.
+//!
+//! Both are made from what stands in storage and from nothing else, so they come out the same whoever made the cells, in
+//! how many processes and in which order. What a scene is to become is announced before its first cell is published; what became
+//! of each cell stands there when it is done: its Item, or a note that it has no valid pixel.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::EngineError;
+use super::plan::ScenePlan;
+use super::publish::{checked, provider, scene_item, stored_item};
+use crate::catalog::{self, CollectionRecord, media_type};
+use crate::error::{Error, Result, ResultExt};
+use crate::store::Store;
+
+/// What a scene is to become: stands in its folder as `plan.json` before any of its cells do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Version of this format.
+    pub schema: u32,
+    /// Key of everything that is made.
+    pub key: String,
+    /// Cells the scene may touch, northern row first.
+    pub cells: Vec<String>,
+    /// The scene's Item, without what was made of it.
+    pub item: Value,
+}
+
+/// What became of the cells of a scene.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cells {
+    /// They stand in storage.
+    pub made: Vec<String>,
+    /// They have no valid pixel.
+    pub empty: Vec<String>,
+    /// Nothing is known of them.
+    pub missing: Vec<String>,
+}
+
+fn scene_object(pipeline: &str, acquisition: &str, file: &str) -> String {
+    format!("{pipeline}/scenes/{acquisition}/{file}")
+}
+
+fn empty_note(pipeline: &str, acquisition: &str, cell: &str) -> String {
+    scene_object(pipeline, acquisition, &format!("empty/{cell}.json"))
+}
+
+/// Says in storage what a scene is to become, before its first cell is published. Returns the bytes written.
+///
+/// # Errors
+/// Storage faults.
+pub fn announce(store: &dyn Store, plan: &ScenePlan) -> Result<u64> {
+    let announcement = Announcement {
+        schema: 1,
+        key: plan.key.clone(),
+        cells: plan.cells.iter().map(|c| c.name.clone()).collect(),
+        item: scene_item(plan),
+    };
+    let bytes = to_bytes(&announcement)?;
+    put_if_changed(store, &plan.scene_object("plan.json"), &bytes)
+}
+
+/// True when a scene was announced with this key: without that, nothing of this key stands.
+///
+/// # Errors
+/// Storage faults.
+pub fn is_announced(store: &dyn Store, plan: &ScenePlan) -> Result<bool> {
+    let stored = store.get(&plan.scene_object("plan.json"))?;
+    let announced = stored.and_then(|b| serde_json::from_slice::<Announcement>(&b).ok());
+    Ok(announced.is_some_and(|a| a.key == plan.key))
+}
+
+/// Notes that a cell has no valid pixel. Returns the bytes written.
+///
+/// # Errors
+/// Storage faults.
+pub fn note_empty(store: &dyn Store, plan: &ScenePlan, cell: &str) -> Result<u64> {
+    let note = to_bytes(&json!({ "schema": 1, "key": plan.key, "cell": cell }))?;
+    put_if_changed(store, &empty_note(&plan.pipeline.name, &plan.acquisition, cell), &note)
+}
+
+/// What stands in storage of these cells of a scene, with the Items of those that were made.
+///
+/// # Errors
+/// Storage faults.
+pub fn look<'a>(
+    store: &dyn Store,
+    pipeline: &str,
+    acquisition: &str,
+    key: &str,
+    cells: impl IntoIterator<Item = &'a String>,
+) -> Result<(Cells, Vec<Value>)> {
+    let (mut found, mut items) = (Cells::default(), Vec::new());
+    for cell in cells {
+        let same = |pointer: &str, v: &Value| v.pointer(pointer).and_then(Value::as_str) == Some(key);
+        let item = stored_item(store, &format!("{pipeline}/{cell}/{acquisition}/item.json"))?;
+        if let Some(item) = item.filter(|i| same("/properties/fieldglow:key", i)) {
+            found.made.push(cell.clone());
+            items.push(item);
+        } else if stored_item(store, &empty_note(pipeline, acquisition, cell))?.is_some_and(|n| same("/key", &n)) {
+            found.empty.push(cell.clone());
+        } else {
+            found.missing.push(cell.clone());
+        }
+    }
+    Ok((found, items))
+}
+
+/// Writes the Item of a scene from what stands of it; nothing when nothing does. Returns the bytes written.
+///
+/// # Errors
+/// Storage faults, and an announcement that is no JSON.
+pub fn finish(store: &dyn Store, pipeline: &str, acquisition: &str) -> Result<u64> {
+    let object = scene_object(pipeline, acquisition, "plan.json");
+    let Some(bytes) = store.get(&object)? else { return Ok(0) };
+    let no_item = |source| EngineError::NoItem { name: object.clone(), source };
+    let announcement: Announcement = serde_json::from_slice(&bytes).map_err(no_item)?;
+    let (cells, _items) = look(store, pipeline, acquisition, &announcement.key, &announcement.cells)?;
+    if cells.made.is_empty() && cells.empty.is_empty() {
+        return Ok(0);
+    }
+    let mut item = announcement.item;
+    if let Some(properties) = item.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("fieldglow:cells".into(), json!(cells.made));
+        properties.insert("fieldglow:empty_cells".into(), json!(cells.empty));
+        if !cells.missing.is_empty() {
+            properties.insert("fieldglow:missing_cells".into(), json!(cells.missing));
+        }
+    }
+    if let Some(links) = item.get_mut("links").and_then(Value::as_array_mut) {
+        links.extend(cells.made.iter().map(|cell| {
+            let href = catalog::href_from_path(&format!("../../{cell}/{acquisition}/item.json"));
+            json!({ "rel": "related", "href": href, "type": media_type::GEOJSON, "title": cell })
+        }));
+    }
+    put_if_changed(store, &scene_object(pipeline, acquisition, "item.json"), &checked(&item)?)
+}
+
+/// Rebuilds the Items of all scenes of a pipeline, and its Collection from all Items; writes what changed. Returns the
+/// Collection's name and how many Items it holds.
+///
+/// # Errors
+/// Storage faults, documents that are no JSON, and a folder without Items.
+pub fn collect(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
+    for announced in store.list(&format!("{pipeline}/scenes"), "/plan.json")? {
+        let Some(acquisition) = announced.rsplit('/').nth(1) else { continue };
+        finish(store, pipeline, acquisition).within(|c| c.scene = Some(acquisition.to_owned()))?;
+    }
+    collection(store, pipeline)
+}
+
+/// Rebuilds the Collection of a pipeline from the Items that stand in storage; writes it only when it changed. Returns
+/// its name and how many Items it holds.
+///
+/// # Errors
+/// Storage faults, Items that are no JSON, and a folder without Items.
+pub fn collection(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
+    let mut items = Vec::new();
+    let prefix = format!("{pipeline}/");
+    for name in store.list(pipeline, "/item.json")? {
+        let Some(bytes) = store.get(&name)? else { continue };
+        let item: Value =
+            serde_json::from_slice(&bytes).map_err(|source| EngineError::NoItem { name: name.clone(), source })?;
+        items.push((catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), item));
+    }
+    if items.is_empty() {
+        return Err(EngineError::NothingToCollect { folder: format!("{}/{pipeline}", store.url()) }.into());
+    }
+    // Every scene Item says what its pipeline says of the Collection; the latest acquisition has the last word.
+    let told = items
+        .iter()
+        .filter_map(|(_, i)| Some((i.get("id")?.as_str()?, i.pointer("/properties/fieldglow:collection")?)));
+    let told = told.max_by_key(|(id, _)| *id).map(|(_, v)| v.clone()).unwrap_or_else(|| json!({}));
+    let text = |key: &str, default: &str| {
+        told.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).unwrap_or(default).to_owned()
+    };
+    let providers: Vec<crate::config::Provider> =
+        told.get("providers").cloned().and_then(|v| serde_json::from_value(v).ok()).unwrap_or_default();
+    let record = CollectionRecord {
+        id: text("id", pipeline),
+        title: Some(pipeline.to_owned()),
+        description: text("description", &format!("products of the pipeline {pipeline}")),
+        keywords: Vec::new(),
+        license: text("license", "other"),
+        providers: providers.iter().map(provider).collect(),
+        extras: Map::new(),
+        links: Vec::new(),
+    };
+    let name = format!("{pipeline}/collection.json");
+    put_if_changed(store, &name, &checked(&catalog::collection(&record, &items))?)?;
+    Ok((name, items.len()))
+}
+
+fn to_bytes(document: &impl Serialize) -> Result<Vec<u8>> {
+    let value = serde_json::to_value(document).map_err(|e| Error::bug(format!("writing JSON: {e}")))?;
+    Ok(catalog::to_bytes(&value))
+}
+
+fn put_if_changed(store: &dyn Store, object: &str, bytes: &[u8]) -> Result<u64> {
+    if store.get(object)?.as_deref() == Some(bytes) {
+        return Ok(0);
+    }
+    store.put(object, bytes)?;
+    Ok(bytes.len() as u64)
+}
