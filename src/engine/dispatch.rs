@@ -16,7 +16,7 @@ use super::report::{Failure, Outcome, Progress, RunReport, SceneOutcome};
 use super::select::{Area, Shard};
 use super::sequencer::{self, Message, Published, UnitDone};
 use super::stop::Stop;
-use super::{EngineError, resolve, unit};
+use super::{EngineError, look, resolve, unit};
 use crate::config::Pipeline;
 use crate::error::{Class, Error, Result, ResultExt};
 use crate::grid::Window;
@@ -238,7 +238,7 @@ impl Dispatcher<'_> {
             if !tally.acquisitions.insert(plan.acquisition.clone()) {
                 return Err(EngineError::SameAcquisition { acquisition: plan.acquisition }.into());
             }
-            self.planned(Arc::new(plan), tally, &mut outcome)
+            self.planned(plan, tally, &mut outcome)
         });
         if let Err(e) = result {
             let e = e.within(|c| c.scene = Some(delivery.id().to_owned()));
@@ -248,7 +248,7 @@ impl Dispatcher<'_> {
         outcome
     }
 
-    fn planned(&self, plan: Arc<ScenePlan>, tally: &mut Tally, outcome: &mut SceneOutcome) -> Result<()> {
+    fn planned(&self, mut plan: ScenePlan, tally: &mut Tally, outcome: &mut SceneOutcome) -> Result<()> {
         outcome.scene = plan.scene.id.clone();
         outcome.acquisition = Some(plan.acquisition.clone());
         outcome.key = Some(plan.key.clone());
@@ -269,6 +269,15 @@ impl Dispatcher<'_> {
         let standing = self.standing(&plan, &wanted)?;
         let missing: Vec<usize> =
             wanted.into_iter().filter(|k| standing.missing.contains(&plan.cells[*k].name)).collect();
+        if !(plan.request.is_empty() || missing.is_empty()) {
+            let started = Instant::now();
+            let memory = self.budget.reserve(plan.survey_bytes());
+            let survey = self.pool.install(|| look::survey(&plan))?;
+            drop(memory);
+            look::settle(&mut plan, survey);
+            outcome.stage_seconds.survey = started.elapsed().as_secs_f64();
+        }
+        let plan = Arc::new(plan);
         let pixels = missing.iter().map(|k| plan.cell_pixels(&plan.cells[*k])).sum();
         self.progress.scene_started(&plan.scene.id, missing.len(), pixels);
         let published = self.make(&plan, &missing, &mut tally.serial)?;
@@ -278,7 +287,7 @@ impl Dispatcher<'_> {
         outcome.bytes_written = published.bytes;
         outcome.samples_read = published.samples_read;
         outcome.values_clipped = published.clipped;
-        outcome.stage_seconds = published.seconds;
+        outcome.stage_seconds.add(&published.seconds);
         let samples: u64 = plan
             .layers
             .iter()
@@ -312,7 +321,7 @@ impl Dispatcher<'_> {
         if self.options.force || !documents::is_announced(self.store, plan)? {
             return Ok(Cells { missing: names.cloned().collect(), ..Cells::default() });
         }
-        Ok(documents::look(self.store, &plan.pipeline.name, &plan.acquisition, &plan.key, names)?.0)
+        Ok(documents::standing(self.store, &plan.pipeline.name, &plan.acquisition, &plan.key, names)?.0)
     }
 
     /// Makes cells, in order, as many at once as the budget allows.
