@@ -269,7 +269,7 @@ impl Dispatcher<'_> {
         let standing = self.standing(&plan, &wanted)?;
         let missing: Vec<usize> =
             wanted.into_iter().filter(|k| standing.missing.contains(&plan.cells[*k].name)).collect();
-        if !(plan.request.is_empty() || missing.is_empty()) {
+        if !missing.is_empty() {
             let started = Instant::now();
             let memory = self.budget.reserve(plan.survey_bytes());
             let survey = self.pool.install(|| look::survey(&plan))?;

@@ -69,14 +69,14 @@ pub fn bytes(plan: &ScenePlan) -> u64 {
 /// Reading faults, and what the survey says.
 pub fn survey(plan: &ScenePlan) -> Result<Survey> {
     let bands: Vec<Role> = plan.request.bands().into_iter().collect();
-    let found: Vec<Survey> = bands
-        .par_iter()
-        .map(|role| band(plan, *role).within(|c| (c.stage, c.band) = (Some("survey"), Some(role.to_string()))))
-        .collect::<Result<_>>()?;
-    Ok(found.into_iter().fold(Survey::default(), |mut all, one| {
-        all.merge(one);
-        all
-    }))
+    let look = |role: &Role| band(plan, *role).within(|c| (c.stage, c.band) = (Some("survey"), Some(role.to_string())));
+    let found: Vec<Result<Survey>> = bands.par_iter().map(look).collect();
+    let mut all = Survey::default();
+    // In the order of bands, so that of several errors the same is told every time.
+    for one in found {
+        all.merge(one?);
+    }
+    Ok(all)
 }
 
 fn band(plan: &ScenePlan, role: Role) -> Result<Survey> {
@@ -136,6 +136,6 @@ pub fn settle(plan: &mut ScenePlan, survey: Survey) {
             }
         }
     }
-    let document = Document { schema: 1, key: plan.key.clone(), unit: "DN".into(), survey };
-    plan.survey = Some(document);
+    let document = || Document { schema: 1, key: plan.key.clone(), unit: "DN".into(), survey };
+    plan.survey = (!plan.request.is_empty()).then(document);
 }
