@@ -14,4 +14,5 @@ mod image;
 mod main_way;
 mod many;
 mod memory;
+mod night;
 mod values;
