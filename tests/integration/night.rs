@@ -11,7 +11,7 @@ fn options_that_do_not_go_with_the_night_are_refused() {
     desk.fieldglow(["simulate", "dir", "--night", "--time", "2026-07-15T02:30:00Z"]).ends_with(1).says(&[
         "option `time`",
         "a time of night",
-        "sun 63.",
+        "sun 62.8° high",
     ]);
     desk.fieldglow(["simulate", "dir", "--time", "2026-07-15T14:30:00Z"]).ends_with(1).says(&["option `time`"]);
     assert!(!desk.path("dir").exists());

@@ -3,13 +3,15 @@
 //! The ground adds nothing of its own: where no lamp shines there is the glow alone, and that is what a dark level can
 //! be measured on.
 
+mod lamp;
 mod lamps;
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
-use lamps::{BANDS, KINDS, Lamps, Site};
+use lamp::{BANDS, KINDS, LampKind, Site};
+use lamps::Lamps;
 use serde_json::{Map, Value, json};
 
 use super::radiometry::{DATA_BITS, Detector, MAX_DN, Response, is_imaged_at};
@@ -182,7 +184,7 @@ impl Subject for Night {
     fn words(&self) -> Words {
         Words {
             title: "A simulated satellite delivery taken at night. No part of it was measured.",
-            bands: "bands are red, green, blue",
+            bands: "bands are red, green,\nblue",
             truth: "truth/truth.json\n\
                     - everything that was put in: options, sun, gains and biases, the dark level that the metadata do not\n\
                     tell, noise, sky glow, lamps, and the sums of the rasters below\n\n\
@@ -216,7 +218,7 @@ impl Census {
             .iter()
             .map(|site| (site.name().into(), json!(self.by_site.get(site).copied().unwrap_or_default())))
             .collect();
-        let kind = |(kind, count): (&lamps::LampKind, &usize)| {
+        let kind = |(kind, count): (&LampKind, &usize)| {
             let (green_red, blue_green) = (kind.green_red, kind.blue_green);
             json!({ "kind": kind.name, "count": count, "green_over_red": green_red, "blue_over_green": blue_green })
         };
