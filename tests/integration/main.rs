@@ -11,6 +11,7 @@ mod determinism;
 mod geometry;
 mod harness;
 mod image;
+mod lights;
 mod main_way;
 mod many;
 mod memory;
