@@ -2,7 +2,7 @@
 //!
 //! Modules stand in the order data meets them:
 //! [`scene`] → [`read`] → [`calibrate`] → [`geometry`] → [`product`] → [`pyramid`] → [`cog`] → [`store`] → [`catalog`],
-//! joined only by [`engine`]. Below them are [`config`], [`grid`], [`raster`], [`sun`], [`units`] and [`error`];
+//! joined only by [`engine`]. Below them are [`config`], [`grid`], [`raster`], [`sun`], [`units`], [`warning`] and [`error`];
 //! [`simulate`] stands beside them and shares no physics with them; the command line, in the binary, is above.
 
 pub mod calibrate;
@@ -22,3 +22,4 @@ pub mod simulate;
 pub mod store;
 pub mod sun;
 pub mod units;
+pub mod warning;

@@ -11,6 +11,8 @@ mod determinism;
 mod geometry;
 mod harness;
 mod image;
+mod inputs;
+mod levels;
 mod main_way;
 mod many;
 mod memory;
