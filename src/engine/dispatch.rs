@@ -240,7 +240,10 @@ impl Dispatcher<'_> {
     fn scene(&self, delivery: &Delivery, pipeline: &Arc<Pipeline>, tally: &mut Tally) -> SceneOutcome {
         let started = Instant::now();
         let mut outcome = SceneOutcome::new(delivery.id().to_owned());
-        let result = delivery.open().and_then(|scene| resolve(scene, pipeline)).and_then(|plan| {
+        let opened = delivery.open();
+        // Should it fail from here on, what is odd about it may be why.
+        outcome.warnings = opened.as_ref().map(|scene| scene.warnings.clone()).unwrap_or_default();
+        let result = opened.and_then(|scene| resolve(scene, pipeline)).and_then(|plan| {
             if !tally.acquisitions.insert(plan.acquisition.clone()) {
                 return Err(EngineError::SameAcquisition { acquisition: plan.acquisition }.into());
             }

@@ -16,4 +16,5 @@ mod levels;
 mod main_way;
 mod many;
 mod memory;
+mod report;
 mod values;
