@@ -2,7 +2,8 @@
 //!
 //! Modules stand in the order data meets them:
 //! [`scene`] → [`read`] → [`survey`] → [`calibrate`] → [`geometry`] → [`product`] → [`pyramid`] → [`cog`] →
-//! [`store`] → [`catalog`], joined only by [`engine`]; [`picture`] shows the coarsest overviews to people. Below them are [`config`], [`grid`], [`raster`], [`sun`], [`units`] and [`error`];
+//! [`store`] → [`catalog`], joined only by [`engine`]; [`picture`] shows the coarsest overviews to people. Below them are
+//! [`config`], [`grid`], [`raster`], [`sun`], [`units`], [`warning`] and [`error`];
 //! [`simulate`] stands beside them and shares no physics with them; the command line, in the binary, is above.
 
 pub mod calibrate;
@@ -24,3 +25,4 @@ pub mod store;
 pub mod sun;
 pub mod survey;
 pub mod units;
+pub mod warning;

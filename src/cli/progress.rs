@@ -159,7 +159,7 @@ impl Progress for Display {
     }
 
     fn warning(&self, scene: &str, warning: &Warning) {
-        tracing::warn!(scene, code = warning.code, "{}", warning.message);
+        tracing::warn!(scene, code = warning.code.text(), "{}", warning.message);
         self.say(&format!("warning: {scene}: {} [{}]", warning.message, warning.code));
         self.json(&serde_json::json!({ "event": "warning", "scene": scene, "code": warning.code, "message": warning.message }));
     }

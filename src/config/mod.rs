@@ -58,7 +58,7 @@ fn finest_m(products: &[Product], geometry: Option<&Geometry>) -> f64 {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// It cannot be read.
+    /// The pipeline file cannot be read.
     #[error("reading the pipeline file `{path}`")]
     Read {
         /// The file.
@@ -67,7 +67,7 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// It is no TOML.
+    /// The pipeline file is no TOML.
     #[error("the pipeline file `{path}` is no TOML: {problem}")]
     Syntax {
         /// The file.
@@ -83,7 +83,7 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
-    /// Something in it is wrong.
+    /// The pipeline file has mistakes.
     #[error("the pipeline file `{path}` has {} mistake{}:{}", mistakes.len(), if mistakes.len() == 1 { "" } else { "s" }, list(mistakes))]
     Mistakes {
         /// The file.

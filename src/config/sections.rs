@@ -11,7 +11,7 @@ use super::product::Product;
 use super::{Mistake, bad_name};
 use crate::calibrate::Level;
 use crate::grid::cell;
-use crate::scene::Role;
+use crate::scene::{Processed, Role};
 
 /// A Fieldglow pipeline: what to make of every scene.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -80,6 +80,10 @@ pub struct Radiometry {
     /// Go on, with a warning, when the delivery's sun angles contradict its time and place. Default: false, because the
     /// usual causes (zenith taken for elevation, local time for UTC) make every reflectance wrong.
     pub accept_sun_conflict: bool,
+    /// Make radiance and reflectance, with a warning, of pixels that are no measurements any more: any of `fused`
+    /// (pansharpened), `stretched` (to 8 bits), `mosaicked`. Default: none, as the values are not what the instrument
+    /// measured; see docs/levels.md.
+    pub accept_processed: Vec<Processed>,
 }
 
 /// Where the pixels of the products are.

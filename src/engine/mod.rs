@@ -70,7 +70,7 @@ pub enum EngineError {
         /// What to do.
         remedy: String,
     },
-    /// Both numbers of bytes are known before any work.
+    /// The memory budget is too small for the scene; known before any work.
     #[error("the memory budget of {} is too small; set --memory to {}MiB or more, or ask for fewer or coarser products", Bytes(*budget), needed.div_ceil(1 << 20))]
     Budget {
         /// What there is.
@@ -111,7 +111,7 @@ pub enum EngineError {
         #[source]
         source: serde_json::Error,
     },
-    /// There are no Items.
+    /// A folder to collect holds no Items.
     #[error(
         "there are no Items below `{folder}`; give the output of a run and, where it holds several pipelines, the folder of one"
     )]

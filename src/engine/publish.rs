@@ -1,6 +1,6 @@
 //! From a finished cell to its documents: what the catalog is told, and what stands in a file's own metadata.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fieldglow_kernels::lights::Lights;
 use geo::{LineString, MultiPolygon, Polygon};
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::grid::cell::Lattice;
 use crate::grid::{Crs, PointTransform};
 use crate::product::{Encoding, Product, Program, qa};
-use crate::scene::Role;
+use crate::scene::{Processed, Role};
 use crate::store::{Store, Stored};
 use crate::units::SunElevation;
 
@@ -399,10 +399,7 @@ fn extras(plan: &ScenePlan) -> Map<String, Value> {
     for (key, value) in [
         ("fieldglow:key", json!(plan.key)),
         ("fieldglow:pipeline", json!(plan.pipeline.name)),
-        (
-            "fieldglow:input",
-            json!({ "sha256": plan.identity, "level": plan.scene.level, "original_time": plan.scene.time.original, "original_offset": plan.scene.time.original_offset }),
-        ),
+        ("fieldglow:input", input(plan)),
         ("fieldglow:radiometry", json!({ "level": plan.pipeline.radiometry.level, "bands": bands })),
         (
             "fieldglow:geometry",
@@ -412,6 +409,28 @@ fn extras(plan: &ScenePlan) -> Map<String, Value> {
         map.insert(key.to_owned(), value);
     }
     map
+}
+
+/// What came in, what had been done to it, and what of that was accepted to make physical values of it.
+fn input(plan: &ScenePlan) -> Value {
+    let scene = &plan.scene;
+    let mut input = json!({
+        "sha256": plan.identity,
+        "level": scene.level,
+        "original_time": scene.time.original,
+        "original_offset": scene.time.original_offset,
+    });
+    let used: BTreeSet<usize> = plan.layers.iter().flat_map(|l| &l.inputs).map(|i| i.part).collect();
+    let parts = || used.iter().filter_map(|k| scene.parts.get(*k)).filter(|p| !p.processed.is_empty());
+    let processed: Map<String, Value> = parts().map(|p| (p.name.clone(), json!(p.processed))).collect();
+    if !processed.is_empty() {
+        input["processed"] = processed.into();
+        if plan.pipeline.radiometry.level != Level::Dn {
+            let accepted: BTreeSet<Processed> = parts().flat_map(|p| &p.processed).map(|p| p.what).collect();
+            input["accept_processed"] = json!(accepted);
+        }
+    }
+    input
 }
 
 fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, file: &FileRecord) -> AssetRecord {

@@ -14,7 +14,7 @@ use super::budget::Reservation;
 use super::cell::OpenCell;
 use super::documents;
 use super::publish::{self, FileRecord};
-use super::report::{Progress, StageSeconds};
+use super::report::{Progress, Reads, StageSeconds};
 use super::unit::{Output, Stats};
 use crate::cog::{BandStatistics, Part, Writer};
 use crate::error::{Error, Result, ResultExt};
@@ -58,8 +58,8 @@ pub struct Published {
     pub outlines: Vec<Vec<(f64, f64)>>,
     /// Bytes stored.
     pub bytes: u64,
-    /// Samples read.
-    pub samples_read: u64,
+    /// What was read.
+    pub reads: Reads,
     /// Values clipped.
     pub clipped: u64,
     /// Core time.
@@ -177,7 +177,7 @@ enum State {
 fn accept(open: &mut Open, done: UnitDone, published: &mut Published) -> Result<State> {
     let Some(result) = done.result else { return Ok(State::Cancelled) };
     let output = result?;
-    published.samples_read += output.samples_read;
+    published.reads.add(&output.reads);
     published.clipped += output.clipped;
     published.seconds.add(&output.seconds);
     let started = Instant::now();

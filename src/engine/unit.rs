@@ -12,7 +12,7 @@ use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
 
 use super::cell::OpenCell;
 use super::plan::{Input, Layer};
-use super::report::StageSeconds;
+use super::report::{Reads, StageSeconds};
 use crate::cog::{EncodedTile, Encoder, TileIndex};
 use crate::error::{Result, ResultExt};
 use crate::geometry::STRIP_ROWS;
@@ -49,8 +49,8 @@ pub struct Output {
     pub valid: u64,
     /// Values clipped to fit.
     pub clipped: u64,
-    /// Source samples read.
-    pub samples_read: u64,
+    /// What was read.
+    pub reads: Reads,
     /// Where the time went.
     pub seconds: StageSeconds,
 }
@@ -117,7 +117,10 @@ fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Outpu
             out.seconds.locate += started.elapsed().as_secs_f64();
             let started = Instant::now();
             let block = source
-                .map(|w| read(input, w, out).within(|c| c.band = c.band.take().or(Some(part.name.clone()))))
+                .map(|w| {
+                    read(input, w, part.sample.bits(), out)
+                        .within(|c| c.band = c.band.take().or(Some(part.name.clone())))
+                })
                 .transpose()?;
             out.seconds.read += started.elapsed().as_secs_f64();
             Ok(UnitSource { input, located, block })
@@ -125,8 +128,8 @@ fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Outpu
         .collect()
 }
 
-/// Reads a window of all bands of an input, invalid samples as NaN.
-fn read(input: &Input, window: Window, out: &mut Output) -> Result<Block> {
+/// Reads a window of all bands of an input, invalid samples as NaN. `sample_bits` are those of a sample in the file.
+fn read(input: &Input, window: Window, sample_bits: u32, out: &mut Output) -> Result<Block> {
     let mut block = Block {
         window,
         planes: ndarray::Array3::zeros((input.bands.len(), window.rows, window.cols)),
@@ -138,7 +141,9 @@ fn read(input: &Input, window: Window, out: &mut Output) -> Result<Block> {
     let (planes, states) = block.parts_mut();
     for (band, plane) in input.bands.iter().zip(planes.chunks_exact_mut(pixels)) {
         band.raster.read(band.index, window, plane).within(|c| c.stage = Some("read"))?;
-        out.samples_read += pixels as u64;
+        out.reads.requests += 1;
+        out.reads.samples += pixels as u64;
+        out.reads.bytes += pixels as u64 * u64::from(sample_bits / 8);
         // Fill first: a fill value above the ceiling is no saturated measurement.
         state::fill_to_nan(plane, input.fill.unwrap_or(f32::NAN));
         if let Some(ceiling) = input.saturation {

@@ -31,11 +31,16 @@ fn list_bounded(folder: &Path, limit: u64) -> Result<Folder, SceneError> {
         if count > limit {
             return Err(SceneError::Limit { path: folder.into(), what: "entries", found: count, limit });
         }
-        let path = entry.map_err(read)?.path();
-        // A dangling link is no file of the delivery.
-        match std::fs::metadata(&path) {
-            Ok(m) if m.is_file() => listing.files.push(path),
-            Ok(m) if m.is_dir() => listing.folders.push(path),
+        let entry = entry.map_err(read)?;
+        let path = entry.path();
+        // Only a link has to be followed to know what it is. A dangling one is no file of the delivery.
+        let kind = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => Ok(kind),
+            _ => std::fs::metadata(&path).map(|m| m.file_type()),
+        };
+        match kind {
+            Ok(kind) if kind.is_file() => listing.files.push(path),
+            Ok(kind) if kind.is_dir() => listing.folders.push(path),
             _ => {}
         }
     }

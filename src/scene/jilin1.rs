@@ -11,7 +11,8 @@ use super::metadata::{self, Metadata};
 use super::name::{Name, PartToken};
 use super::time::{self, Stated};
 use super::{
-    Band, Calibration, Part, Role, Rpc, Scene, SceneError, SceneTime, SensorModel, Warning, family, name, rpc_file,
+    Band, Calibration, Code, Part, Processed, Processing, Role, Rpc, SampleType, Scene, SceneError, SceneTime,
+    SensorModel, Warning, family, level, name, rpc_file,
 };
 
 /// DN of the black border, in every Jilin-1 product.
@@ -21,11 +22,16 @@ const FILL: f64 = 0.0;
 /// the start of the strip, so a few minutes are ordinary.
 const NAME_TIME_TOLERANCE_S: i64 = 1800;
 
+/// What `FUSMethod` says of an image that was not fused.
+const NO_FUSION: [&str; 5] = ["NO", "NONE", "NULL", "N/A", "0"];
+
 /// An image of a delivery with its name taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub image: PathBuf,
     pub name: Name,
+    /// Files that count as if they lay in its folder.
+    pub beside: Vec<PathBuf>,
 }
 
 /// The images of a folder that carry Jilin-1 names.
@@ -37,7 +43,7 @@ pub(super) fn images(folder: &Folder) -> Vec<Found> {
 pub(super) fn found(image: &Path) -> Option<Found> {
     let file = files::file_name(image);
     let name = name::parse(files::tiff_stem(&file)?)?;
-    Some(Found { image: image.into(), name })
+    Some(Found { image: image.into(), name, beside: Vec::new() })
 }
 
 /// Reads the scene that `images`, all of one acquisition and level, make up.
@@ -67,12 +73,18 @@ pub(super) fn open(id: &str, images: &[Found]) -> Result<Scene, SceneError> {
     // Each value comes from the first part that states it, pan before multispectral.
     let metadata = || read.iter().filter_map(|r| r.metadata.as_ref());
     let satellite = name.satellite.to_ascii_lowercase();
+    let level = name.level.clone().or_else(|| metadata().find_map(|m| m.level.clone()));
+    if let Some(token) = level.as_deref().filter(|token| level::known(token).is_none()) {
+        let token: String = token.chars().take(40).collect();
+        let message = format!("nothing is published about level `{token}`; the scene is taken as what its files say");
+        warnings.push(Warning { code: Code::LevelUnknown, message });
+    }
     Ok(Scene {
         id: id.into(),
         constellation: satellite.starts_with("jl").then(|| "jilin-1".into()),
         platform: Some(satellite),
         instrument: Some(name.sensor.to_ascii_lowercase()),
-        level: name.level.clone().or_else(|| metadata().find_map(|m| m.level.clone())),
+        level,
         time,
         sun: metadata().find_map(|m| m.sun),
         view: metadata().find_map(|m| m.view),
@@ -95,10 +107,11 @@ struct ReadPart {
 
 impl ReadPart {
     fn read(found: &Found) -> Result<Self, SceneError> {
-        let Found { image, name } = found;
+        let Found { image, name, beside } = found;
         let mut facts = image::facts(image)?;
         let (part_name, roles) = contents(image, name, facts.bands)?;
-        let folder = files::list(image.parent().unwrap_or(Path::new(".")))?;
+        let mut folder = files::list(image.parent().unwrap_or(Path::new(".")))?;
+        folder.files.extend(beside.iter().cloned());
         let mut warnings = Vec::new();
         let mut metadata_files = Vec::new();
 
@@ -107,7 +120,7 @@ impl ReadPart {
         match &mut metadata {
             Some(m) => warnings.append(&mut m.warnings),
             None => warnings.push(Warning {
-                code: "metadata-missing",
+                code: Code::MetadataMissing,
                 message: format!(
                     "no `{}` beside the image: time is taken from the name, and calibration and angles are unknown",
                     companion_name(image, "_meta.xml")
@@ -119,6 +132,7 @@ impl ReadPart {
             warnings.extend(rpc_misfit(image, &facts, rpc));
         }
         let calibrations = calibrations(image, name, meta_path.as_deref(), metadata.as_ref(), roles.len())?;
+        let meta_path_name = meta_path.as_deref().map(files::file_name);
         metadata_files.extend(meta_path);
         metadata_files.extend(rpc_path);
 
@@ -141,7 +155,7 @@ impl ReadPart {
         if let (Some(bits), None) = (data_bits, plausible) {
             let file = files::file_name(image);
             let message = format!("`DataBits` {bits} does not fit `{file}`, which holds {}; ignored", facts.sample);
-            warnings.push(Warning { code: "data-bits", message });
+            warnings.push(Warning { code: Code::DataBits, message });
         }
         let part = Part {
             name: part_name.into(),
@@ -153,6 +167,7 @@ impl ReadPart {
             data_bits: plausible,
             fill: Some(FILL),
             mtf_compensated: metadata.as_ref().and_then(|m| m.mtf_compensated),
+            processed: processed(image, name, meta_path_name.as_deref(), metadata.as_ref(), facts.sample),
             sensor_model,
             fields: metadata.as_mut().map(|m| std::mem::take(&mut m.fields)).unwrap_or_default(),
         };
@@ -181,6 +196,46 @@ fn contents(image: &Path, name: &Name, count: usize) -> Result<(&'static str, &'
             }
         },
     }
+}
+
+/// What was done to the pixels of a part: as its level, its part, its metadata and the type of its samples say.
+fn processed(
+    image: &Path,
+    name: &Name,
+    meta_file: Option<&str>,
+    metadata: Option<&Metadata>,
+    sample: SampleType,
+) -> Vec<Processing> {
+    let file = files::file_name(image);
+    let mut found: Vec<Processing> = Vec::new();
+    let mut say = |what: Processed, said_by: String| {
+        if found.iter().all(|p| p.what != what) {
+            found.push(Processing { what, said_by });
+        }
+    };
+    if name.part == Some(PartToken::Psh) {
+        say(Processed::Fused, format!("`PSH` in the name of `{file}`"));
+    }
+    let stated =
+        |token: Option<&String>| token.and_then(|t| level::known(t)).and_then(|k| Some((k.token, k.processed?)));
+    if let Some((token, what)) = stated(name.level.as_ref()) {
+        say(what, format!("level `{token}` in the name of `{file}`"));
+    }
+    if let (Some((token, what)), Some(meta)) = (stated(metadata.and_then(|m| m.level.as_ref())), meta_file) {
+        say(what, format!("`{meta}`, field `ProductLevel`: `{token}`"));
+    }
+    let is_frame = name.level.as_ref().is_some_and(|t| t.eq_ignore_ascii_case("L1A"));
+    let method = metadata.and_then(|m| m.fields.get("FUSMethod")).map(|m| m.trim());
+    if let (Some(method), Some(meta), true) = (method, meta_file, name.part != Some(PartToken::Pan))
+        && !NO_FUSION.iter().any(|no| method.eq_ignore_ascii_case(no))
+    {
+        say(Processed::Fused, format!("`{meta}`, field `FUSMethod`: `{method}`"));
+    }
+    // Day cameras have 10 bits and more. Those that take frames have 8 of their own.
+    if sample == SampleType::U8 && !is_frame {
+        say(Processed::Stretched, format!("the 8-bit samples of `{file}`"));
+    }
+    found
 }
 
 /// `<stem of the image><suffix>`, for messages.
@@ -273,7 +328,7 @@ pub(super) fn rpc_misfit(image: &Path, facts: &Facts, rpc: &Rpc) -> Option<Warni
     };
     let reach = reach(facts.rows, rpc.row_off, rpc.row_scale).max(reach(facts.cols, rpc.col_off, rpc.col_scale));
     (reach > 2.0).then(|| Warning {
-        code: "rpc-misfit",
+        code: Code::RpcMisfit,
         message: format!(
             "`{}` has {} rows and {} columns, {reach:.1} times the range its RPC was made for; check that the RPC belongs to it",
             files::file_name(image),
@@ -287,7 +342,7 @@ fn assumed_ranges(image: &Path, name: &Name, roles: &[Role]) -> Option<Warning> 
     let assumed = |role: &&Role| family::range(name, **role).is_some_and(|(_, assumed)| assumed);
     let codes: Vec<_> = roles.iter().filter(assumed).map(|role| role.code()).collect();
     (!codes.is_empty()).then(|| Warning {
-        code: "band-range-assumed",
+        code: Code::BandRangeAssumed,
         message: format!(
             "the spectral limits of {} of {} (`{}`) are not published: usual ones are assumed; `esun` in the pipeline file \
              overrides what follows from them",
@@ -359,7 +414,7 @@ fn scene_time(
         && a > b
     {
         let message = format!("`StartTime` ({a}) is after `EndTime` ({b}); both are ignored");
-        warnings.push(Warning { code: "time-order", message });
+        warnings.push(Warning { code: Code::TimeOrder, message });
         interval = None;
     }
     let center = match (stated(|m| &m.center), interval, start) {
@@ -370,7 +425,7 @@ fn scene_time(
         }
         _ => {
             let message = format!("the metadata states no time; the name's, {} Beijing time, is used", named.text);
-            warnings.push(Warning { code: "time-from-name", message });
+            warnings.push(Warning { code: Code::TimeFromName, message });
             named.clone()
         }
     };
@@ -383,9 +438,15 @@ fn scene_time(
             named.text,
             apart as f64 / 3600.0
         );
-        warnings.push(Warning { code: "time-mismatch", message });
+        warnings.push(Warning { code: Code::TimeMismatch, message });
     }
-    Ok(SceneTime { center: center.utc, interval, original: center.text, original_offset: center.offset })
+    Ok(SceneTime {
+        center: center.utc,
+        interval,
+        is_period: false,
+        original: center.text,
+        original_offset: center.offset,
+    })
 }
 
 /// Warnings where the parts of one scene say different things.
@@ -396,7 +457,7 @@ fn disagreements(read: &[ReadPart]) -> Vec<Warning> {
         let [(a, first), (b, second)] = pair else { continue };
         let mut warn = |what: &str, by: String| {
             let message = format!("{what} of {a} and {b} differ by {by}; the value of {a} is used");
-            warnings.push(Warning { code: "parts-disagree", message });
+            warnings.push(Warning { code: Code::PartsDisagree, message });
         };
         if let (Some(s), Some(t)) = (first.sun, second.sun)
             && (s.zenith.0 - t.zenith.0).abs() > 1.0
@@ -439,7 +500,7 @@ mod tests {
     }
 
     fn codes(scene: &Scene) -> Vec<&'static str> {
-        scene.warnings.iter().map(|w| w.code).collect()
+        scene.warnings.iter().map(|w| w.code.text()).collect()
     }
 
     fn gains(scene: &Scene) -> Vec<f64> {

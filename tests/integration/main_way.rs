@@ -73,7 +73,7 @@ fn a_second_run_writes_nothing() {
     assert_eq!(written, times(&desk.path("out")));
     let scene = &report.json()["scenes"][0];
     assert_eq!((&scene["cells_unchanged"], &scene["bytes_written"]), (&2.into(), &0.into()));
-    assert_eq!(scene["samples_read"], 0);
+    assert_eq!(scene["reads"]["samples"], 0);
     report.says(&["0 cells written", "2 already there"]);
 }
 

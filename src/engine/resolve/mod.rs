@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::plan::{Layer, ScenePlan, Terrain};
 use super::{EngineError, key, look, publish};
-use crate::calibrate::{self, Illumination, Level};
+use crate::calibrate::{self, CalibrateError, Illumination, Level};
 use crate::cog::GeoKeys;
 use crate::config::{IdentityMode, Mode, Pipeline};
 use crate::error::{Result, ResultExt};
@@ -41,6 +41,11 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
 
     let crs = crs(&scene, pipeline, &roles, center)?;
     let layers = products::layers(&scene, pipeline, wanted, illumination.as_ref(), &mut warnings)?;
+    // Last, so that what no override helps against is said first.
+    for (_, part) in parts_of(&scene, &roles) {
+        let accepted = calibrate::admit(part, pipeline.radiometry.level, &options(pipeline));
+        warnings.extend(accepted.within(|c| c.stage = Some("calibrate"))?);
+    }
     let outline = outline(&scene, &layers, &terrain)?;
     let cells = cells::of_scene(&scene, pipeline, &layers, &crs, &outline)?;
     // Every height file that was named, also where only one number was taken from it.
@@ -131,16 +136,12 @@ fn illumination(scene: &Scene, pipeline: &Pipeline, center: Option<(f64, f64)>) 
     match (pipeline.radiometry.level, calibrate::illumination(scene, center, &options)) {
         (_, Ok(light)) => Ok(Some(light)),
         // Without a sun there is no reflectance; anything else can do without.
-        (Level::Toa, Err(e @ calibrate::CalibrateError::NoSun)) if needs_sun(scene) => Err(e.into()),
-        (Level::Toa, Err(e)) if !matches!(e, calibrate::CalibrateError::NoSun) => Err(e.into()),
+        (Level::Toa, Err(CalibrateError::NoSun | CalibrateError::NoTime { .. })) if !calibrate::needs_sun(scene) => {
+            Ok(None)
+        }
+        (Level::Toa, Err(e)) => Err(e.into()),
         (_, Err(_)) => Ok(None),
     }
-}
-
-fn needs_sun(scene: &Scene) -> bool {
-    use crate::scene::Calibration;
-    let bands = scene.parts.iter().flat_map(|p| &p.bands);
-    bands.into_iter().any(|b| !matches!(b.calibration, Calibration::Reflectance { sun_corrected: true, .. }))
 }
 
 fn options(pipeline: &Pipeline) -> calibrate::Options {
@@ -149,6 +150,7 @@ fn options(pipeline: &Pipeline) -> calibrate::Options {
         esun: r.esun.clone(),
         sun_zenith_deg: r.sun_zenith,
         accept_sun_conflict: r.accept_sun_conflict,
+        accept_processed: r.accept_processed.clone(),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::geometry::Sensor;
 use crate::grid::pixel_area_m2;
 use crate::product::{Encoding, NightBand, Product, Program, ShownBand, indices};
 use crate::read::Raster;
-use crate::scene::{Part, Role, Scene, SensorModel, Warning};
+use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning};
 
 /// Source pixels along a product's pixel from which on bilinear interpolation leaves some of them out.
 const COARSE: f64 = 1.5;
@@ -51,7 +51,7 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
             }
             let message =
                 format!("product `{}` is left out: the scene has no band {role} (it has {})", p.name, has(scene));
-            warnings.push(Warning { code: "product-left-out", message });
+            warnings.push(Warning { code: Code::ProductLeftOut, message });
             continue;
         }
         let toa = pipeline.radiometry.level == Level::Toa;
@@ -180,7 +180,7 @@ pub fn layers(
                 let message = format!(
                     "products of {pixel} m are interpolated from pixels of {part} {ratio:.1} times as fine: some of those are left out, and fine detail is aliased"
                 );
-                warnings.push(Warning { code: "coarse-resampling", message });
+                warnings.push(Warning { code: Code::CoarseResampling, message });
             }
         }
         if native && inputs.len() > 1 {

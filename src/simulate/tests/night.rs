@@ -71,7 +71,7 @@ fn the_reader_finds_what_was_put_in() {
             let Calibration::Radiance { gain, bias, .. } = band.calibration else { panic!("{band:?}") };
             assert_eq!((band.index, gain, bias), (k, gains[k], biases[k]));
         }
-        let codes: Vec<_> = scene.warnings.iter().map(|w| w.code).collect();
+        let codes: Vec<_> = scene.warnings.iter().map(|w| w.code.text()).collect();
         assert_eq!(codes, ["band-range-assumed"]);
     }
 }
