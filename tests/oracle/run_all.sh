@@ -22,8 +22,9 @@ oracle l1_truth.py "$binary" "$work"
 oracle l1_truth.py "$binary" "$work" --relief 150 --roll 20
 oracle gdalwarp_truth.py "$binary" "$work"
 oracle gdalwarp_truth.py "$binary" "$work" --relief 150 --roll 20
+oracle night_truth.py "$binary" "$work"
 oracle determinism.py "$binary" "$work"
-set -- "$work"/l1_1_1024_80_8_3/runs
+set -- "$work"/l1_1_1024_80_8_3/runs "$work"/night_1_1024_3/runs
 if [ -n "$data" ]; then
     oracle ventoux.py "$binary" "$work" "$data/vhr_rpc/pleiades_ventoux"
     oracle landsat.py "$binary" "$work" "$data/multispectral/landsat8_toa_139045"
