@@ -95,6 +95,7 @@ macro_rules! average_integer {
 
 average_integer!(average_i16, i16);
 average_integer!(average_u16, u16);
+average_integer!(average_u8, u8);
 
 /// Average of the valid samples.
 ///

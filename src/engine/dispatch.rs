@@ -16,7 +16,7 @@ use super::report::{self, Failure, Outcome, Progress, RunReport, SceneOutcome, T
 use super::select::{Area, Shard};
 use super::sequencer::{self, Message, Published, UnitDone};
 use super::stop::Stop;
-use super::{EngineError, resolve, unit};
+use super::{EngineError, look, resolve, unit};
 use crate::config::Pipeline;
 use crate::error::{Class, Error, Result, ResultExt};
 use crate::grid::Window;
@@ -247,7 +247,7 @@ impl Dispatcher<'_> {
             if !tally.acquisitions.insert(plan.acquisition.clone()) {
                 return Err(EngineError::SameAcquisition { acquisition: plan.acquisition }.into());
             }
-            self.planned(Arc::new(plan), tally, &mut outcome)
+            self.planned(plan, tally, &mut outcome)
         });
         if let Err(e) = result {
             let e = e.within(|c| c.scene = Some(delivery.id().to_owned()));
@@ -257,7 +257,7 @@ impl Dispatcher<'_> {
         outcome
     }
 
-    fn planned(&self, plan: Arc<ScenePlan>, tally: &mut Tally, outcome: &mut SceneOutcome) -> Result<()> {
+    fn planned(&self, mut plan: ScenePlan, tally: &mut Tally, outcome: &mut SceneOutcome) -> Result<()> {
         outcome.scene = plan.scene.id.clone();
         outcome.acquisition = Some(plan.acquisition.clone());
         outcome.key = Some(plan.key.clone());
@@ -278,6 +278,15 @@ impl Dispatcher<'_> {
         let standing = self.standing(&plan, &wanted)?;
         let missing: Vec<usize> =
             wanted.into_iter().filter(|k| standing.missing.contains(&plan.cells[*k].name)).collect();
+        if !missing.is_empty() {
+            let started = Instant::now();
+            let memory = self.budget.reserve(plan.survey_bytes());
+            let survey = self.pool.install(|| look::survey(&plan))?;
+            drop(memory);
+            look::settle(&mut plan, survey);
+            outcome.stage_seconds.survey = started.elapsed().as_secs_f64();
+        }
+        let plan = Arc::new(plan);
         let pixels = missing.iter().map(|k| plan.cell_pixels(&plan.cells[*k])).sum();
         self.progress.scene_started(&plan.scene.id, missing.len(), pixels);
         let published = self.make(&plan, &missing, &mut tally.serial)?;
@@ -287,7 +296,7 @@ impl Dispatcher<'_> {
         outcome.bytes_written = published.bytes;
         outcome.reads = published.reads;
         outcome.values_clipped = published.clipped;
-        outcome.stage_seconds = published.seconds;
+        outcome.stage_seconds.add(&published.seconds);
         let samples: u64 = plan
             .layers
             .iter()
@@ -321,7 +330,7 @@ impl Dispatcher<'_> {
         if self.options.force || !documents::is_announced(self.store, plan)? {
             return Ok(Cells { missing: names.cloned().collect(), ..Cells::default() });
         }
-        Ok(documents::look(self.store, &plan.pipeline.name, &plan.acquisition, &plan.key, names)?.0)
+        Ok(documents::standing(self.store, &plan.pipeline.name, &plan.acquisition, &plan.key, names)?.0)
     }
 
     /// Makes cells, in order, as many at once as the budget allows.
@@ -385,7 +394,7 @@ impl Dispatcher<'_> {
                 reservation: output,
             };
             // The sequencer outlives all tasks; should it have failed, there is nobody to tell.
-            let _ = to_sequencer.send(Message::Unit(done));
+            let _ = to_sequencer.send(Message::Unit(Box::new(done)));
             drop(task);
             flight.land();
         });

@@ -14,12 +14,15 @@ mod dispatch;
 mod documents;
 mod key;
 mod locate;
+mod look;
+mod night;
 pub mod plan;
 mod publish;
 pub mod report;
 mod resolve;
 mod select;
 mod sequencer;
+mod show;
 mod stop;
 mod unit;
 

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fieldglow_kernels::lights::Lights;
 use geo::{LineString, MultiPolygon, Polygon};
 use serde_json::{Map, Value, json};
 
 use super::cell::OpenCell;
 use super::plan::{Input, Layer, ScenePlan, Terrain};
+use super::{look, night};
 use crate::calibrate::Level;
 use crate::catalog::{
     self, Angles, AssetRecord, BandRecord, BitField, ClassRecord, Expression, ItemRecord, Link, Parent, Processing,
@@ -33,6 +35,10 @@ pub struct FileRecord {
     pub product: usize,
     /// Statistics, band by band.
     pub stats: Vec<Option<BandStatistics>>,
+    /// Sums of lights, band by band; none for products that show no lights.
+    pub lights: Vec<Lights>,
+    /// Its picture.
+    pub picture: Option<Stored>,
     /// Size and digest.
     pub stored: Stored,
     /// Bytes before the first tile.
@@ -81,7 +87,7 @@ pub fn spec(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattic
             Codec::Deflate => Compression::Deflate { level },
         },
         predictor: match product.encoding {
-            Encoding::ScaledI16 => Predictor::Horizontal,
+            Encoding::ScaledI16 | Encoding::Shown => Predictor::Horizontal,
             Encoding::F32 => Predictor::Float,
             Encoding::Bits => Predictor::None,
         },
@@ -97,6 +103,7 @@ fn sample_type(encoding: Encoding) -> SampleType {
         Encoding::ScaledI16 => SampleType::I16,
         Encoding::F32 => SampleType::F32,
         Encoding::Bits => SampleType::U16,
+        Encoding::Shown => SampleType::U8,
     }
 }
 
@@ -112,6 +119,14 @@ fn bands(plan: &ScenePlan, product: &Product) -> Vec<BandSpec> {
     match &product.program {
         Program::Bands(roles) => {
             roles.iter().map(|r| band(r.code(), unit(plan.pipeline.radiometry.level), color(*r))).collect()
+        }
+        Program::Night(bands) => {
+            bands.iter().map(|b| band(b.role.code(), unit(Level::Radiance), color(b.role))).collect()
+        }
+        // What they show, not what they are: viewers draw the three as red, green and blue.
+        Program::Preview(bands) => {
+            let colors = if bands.len() == 3 { [Color::Red, Color::Green, Color::Blue] } else { [Color::Gray; 3] };
+            bands.iter().zip(colors).map(|(b, c)| band(b.role.code(), None, c)).collect()
         }
         Program::Index(row) => vec![band(&row.key, Some("1"), Color::Gray)],
         Program::Qa => vec![band("qa", Some("1"), Color::Gray)],
@@ -180,13 +195,18 @@ fn polygon(outline: &[(f64, f64)]) -> MultiPolygon<f64> {
 pub fn cell_item(cell: &OpenCell, files: &[FileRecord], outline: &[(f64, f64)]) -> Result<Vec<u8>> {
     let plan = &cell.plan;
     let name = &cell.cell().name;
-    let assets = files
-        .iter()
-        .map(|f| {
-            let layer = &plan.layers[f.layer];
-            asset(plan, layer, &layer.products[f.product], &cell.cell().lattices[f.layer], f)
-        })
-        .collect();
+    let data = files.iter().map(|f| {
+        let layer = &plan.layers[f.layer];
+        asset(plan, layer, &layer.products[f.product], &cell.cell().lattices[f.layer], f)
+    });
+    let shown = files.iter().filter_map(|f| Some((&plan.layers[f.layer].products[f.product], f.picture.as_ref()?)));
+    let assets =
+        data.chain(shown.enumerate().map(|(k, (product, stored))| picture_asset(plan, product, stored, k == 0)));
+    let assets = assets.collect();
+    let mut extras = extras(plan);
+    if let Some(lights) = night::of_cell(cell, files) {
+        extras.insert(night::PROPERTY.into(), lights);
+    }
     let scene_item = format!("../../scenes/{}/item.json", plan.acquisition);
     let record = ItemRecord {
         id: format!("{}_{name}", plan.acquisition),
@@ -194,7 +214,7 @@ pub fn cell_item(cell: &OpenCell, files: &[FileRecord], outline: &[(f64, f64)]) 
         grid_code: Some(name.clone()),
         projection: Some(Projection::of(&plan.crs)?),
         outline: polygon(outline),
-        extras: extras(plan),
+        extras,
         assets,
         links: vec![Link {
             rel: "derived_from".into(),
@@ -228,10 +248,50 @@ pub fn scene_item(plan: &ScenePlan) -> Value {
         projection: None,
         outline: polygon(&plan.outline),
         extras,
-        assets: Vec::new(),
+        assets: plan.survey.iter().map(survey_asset).collect(),
         links: Vec::new(),
         ..common(plan)
     })
+}
+
+/// Stores the picture of a product.
+pub fn picture(store: &dyn Store, cell: &OpenCell, product: &Product, bytes: &[u8]) -> Result<Stored> {
+    let file = format!("{}/{}.png", cell.plan.key8(), product.name);
+    store.put(&cell.plan.object(&cell.cell().name, &file), bytes)?;
+    Ok(Stored::of(bytes))
+}
+
+/// The asset of a picture; the first of an Item is what catalogues show of it.
+fn picture_asset(plan: &ScenePlan, product: &Product, stored: &Stored, first: bool) -> AssetRecord {
+    let (key, roles) = if first {
+        ("thumbnail".to_owned(), vec!["thumbnail".to_owned(), "overview".to_owned()])
+    } else {
+        (format!("{}-picture", product.name), vec!["overview".to_owned()])
+    };
+    AssetRecord {
+        key,
+        href: catalog::href_from_path(&format!("./{}/{}.png", plan.key8(), product.name)),
+        title: format!("picture of {}", product.name),
+        media_type: media_type::PNG.into(),
+        roles,
+        size: stored.size,
+        sha256_hex: stored.sha256.clone(),
+        ..AssetRecord::default()
+    }
+}
+
+fn survey_asset(survey: &look::Document) -> AssetRecord {
+    let stored = Stored::of(&look::to_bytes(survey));
+    AssetRecord {
+        key: "survey".into(),
+        href: "./survey.json".into(),
+        title: "scene-wide numbers the products were made with".into(),
+        media_type: media_type::JSON.into(),
+        roles: vec!["metadata".into()],
+        size: stored.size,
+        sha256_hex: stored.sha256,
+        ..AssetRecord::default()
+    }
 }
 
 /// A document as bytes, if it conforms.
@@ -389,6 +449,8 @@ fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, 
             vec!["data"],
             Some(Expression { format: "awesome-spectral-indices".into(), expression: row.formula.clone() }),
         ),
+        Program::Night(_) => ("radiance above the dark level".to_owned(), vec!["data", "radiance"], None),
+        Program::Preview(_) => ("preview".to_owned(), vec!["visual"], None),
         Program::Qa => ("pixel states".to_owned(), vec!["metadata", "saturation"], None),
     };
     let roles = roles.into_iter().filter(|r| level != Level::Dn || *r != "radiance").map(str::to_owned).collect();
@@ -398,7 +460,7 @@ fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, 
         .enumerate()
         .map(|(k, spec)| {
             let source = match &product.program {
-                Program::Bands(r) => r.get(k).copied(),
+                Program::Bands(_) | Program::Night(_) | Program::Preview(_) => product.roles().get(k).copied(),
                 _ => None,
             };
             let known = source.and_then(|r| plan.scene.find(r).map(|(_, b)| (r, b)));

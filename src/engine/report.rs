@@ -31,6 +31,8 @@ impl Progress for Silent {}
 /// Seconds of core time by what they were spent on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
 pub struct StageSeconds {
+    /// The first look at the scene (wall time).
+    pub survey: f64,
     /// Tabulating positions and reading heights.
     pub locate: f64,
     /// Reading, decoding and calibrating source pixels.
@@ -46,6 +48,7 @@ pub struct StageSeconds {
 impl StageSeconds {
     /// Adds another account.
     pub fn add(&mut self, other: &Self) {
+        self.survey += other.survey;
         self.locate += other.locate;
         self.read += other.read;
         self.compute += other.compute;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use fieldglow_kernels::lights::Lights;
 use fieldglow_kernels::resample::{self, Source, Taps};
 use fieldglow_kernels::state;
 use fieldglow_kernels::stats::{FloatStats, IntegerStats};
@@ -17,7 +18,8 @@ use crate::error::{Result, ResultExt};
 use crate::geometry::STRIP_ROWS;
 use crate::geometry::ortho::RowScratch;
 use crate::grid::Window;
-use crate::product::{Encoding, NODATA_I16, Scratch};
+use crate::picture;
+use crate::product::{Encoding, NODATA_I16, NightBand, Product, Program, Scratch};
 use crate::pyramid::{self, Share};
 use crate::raster::{Block, RawTile, Samples};
 
@@ -37,6 +39,10 @@ pub struct Output {
     pub tiles: Vec<(usize, EncodedTile)>,
     /// Statistics by product of the layer, band by band.
     pub stats: Vec<Vec<Stats>>,
+    /// Sums of lights by product of the layer, band by band; none for products that show no lights.
+    pub lights: Vec<Vec<Lights>>,
+    /// Pictures and the files they show.
+    pub pictures: Vec<(usize, Vec<u8>)>,
     /// Outline of the valid pixels, in pixels of the cell (col, row), convex.
     pub hull: Vec<Coord<f64>>,
     /// Pixels valid in at least one band.
@@ -83,6 +89,7 @@ pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> 
     let started = Instant::now();
     for (k, (product, raw)) in l.products.iter().zip(raw).enumerate() {
         out.stats.push(statistics(&raw, product.encoding));
+        out.lights.push(lights(&raw, product));
         fold(cell, cell.first_file(layer) + k, window, raw, product.encoding, &mut out)?;
     }
     out.seconds.encode += started.elapsed().as_secs_f64();
@@ -258,6 +265,12 @@ fn statistics(raw: &RawTile, encoding: Encoding) -> Vec<Stats> {
                 s.add(v[b..].iter().copied().step_by(raw.bands), |v| v != i64::from(NODATA_I16));
                 Stats::Integer(s)
             }
+            Samples::U8(v) => {
+                let mut s = IntegerStats::default();
+                let nodata = encoding.nodata() as i64;
+                s.add(v[b..].iter().copied().step_by(raw.bands), |v| v != nodata);
+                Stats::Integer(s)
+            }
             Samples::U16(v) => {
                 let mut s = IntegerStats::default();
                 let nodata = encoding.nodata() as i64;
@@ -267,6 +280,13 @@ fn statistics(raw: &RawTile, encoding: Encoding) -> Vec<Stats> {
             Samples::F32(v) => Stats::Float(FloatStats::of(v[b..].iter().copied().step_by(raw.bands))),
         })
         .collect()
+}
+
+/// Sums of the lights of a product, from its stored values.
+fn lights(raw: &RawTile, product: &Product) -> Vec<Lights> {
+    let (Program::Night(bands), Samples::F32(v)) = (&product.program, &raw.samples) else { return Vec::new() };
+    let of = |(b, band): (usize, &NightBand)| Lights::of(v[b..].iter().copied().step_by(raw.bands), band.lit);
+    bands.iter().enumerate().map(of).collect()
 }
 
 /// Encodes the tiles of a unit and of its share of every overview, as far as they are complete.
@@ -295,11 +315,16 @@ fn fold(
             cell.assembly(file).add(&share, |(level, row, col), tile| -> Result<()> {
                 let index = TileIndex { level, row, col };
                 let encoded = match &tile.samples {
+                    Samples::U8(v) => encoder.encode(index, v)?,
                     Samples::I16(v) => encoder.encode(index, v)?,
                     Samples::U16(v) => encoder.encode(index, v)?,
                     Samples::F32(v) => encoder.encode(index, v)?,
                 };
                 out.tiles.push((file, encoded));
+                // The coarsest level is a single tile: small enough to be looked at.
+                if let Some((shape, style)) = cell.picture(file).filter(|_| level + 1 == levels) {
+                    out.pictures.push((file, picture::png(tile, shape, style)?));
+                }
                 Ok(())
             })?;
             if level + 1 < levels {

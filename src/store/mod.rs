@@ -13,6 +13,8 @@ use std::path::PathBuf;
 pub use local::Local;
 pub use remote::Remote;
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{Class, Classify};
 
 /// A storage fault.
@@ -109,6 +111,13 @@ pub struct Stored {
     pub size: u64,
     /// SHA-256 of all of them, lower-case hexadecimal.
     pub sha256: String,
+}
+
+impl Stored {
+    /// Size and digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { size: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+    }
 }
 
 /// Takes the parts of one object that is still being made: bytes from somewhere in the middle to its end, in order, and

@@ -45,8 +45,15 @@ fn every_shipped_pipeline_is_right_and_can_be_planned() {
     let scene = Delivery::L1.folder();
     for file in shipped() {
         let path = file.to_str().unwrap();
-        let resolved = desk.fieldglow(["check", path, "--set", &dem]).ends_with(0).json();
-        let plan = desk.fieldglow(["plan", path, scene.to_str().unwrap(), "--json", "--set", &dem]).ends_with(0).json();
+        let asks = fs::read_to_string(&file).unwrap().contains("dem = ");
+        let set = if asks { vec!["--set", dem.as_str()] } else { Vec::new() };
+        let with = |args: &[&'static str]| -> Vec<String> {
+            let scene = if args[0] == "plan" { scene.to_str() } else { None };
+            let all = [args[0], path].into_iter().chain(scene).chain(args[1..].iter().copied());
+            all.chain(set.iter().copied()).map(str::to_owned).collect()
+        };
+        let resolved = desk.fieldglow(with(&["check"])).ends_with(0).json();
+        let plan = desk.fieldglow(with(&["plan", "--json"])).ends_with(0).json();
         let plan = &plan[0];
         let names =
             |list: &Value| -> Vec<Value> { list.as_array().unwrap().iter().map(|p| p["name"].clone()).collect() };

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::plan::{Layer, ScenePlan, Terrain};
-use super::{EngineError, key, publish};
+use super::{EngineError, key, look, publish};
 use crate::calibrate::{self, CalibrateError, Illumination, Level};
 use crate::cog::GeoKeys;
 use crate::config::{IdentityMode, Mode, Pipeline};
@@ -56,6 +56,8 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     Ok(ScenePlan {
         acquisition: scene.acquisition(),
         key: key::key(pipeline, &identity, dem.as_deref(), geoid.as_deref()),
+        request: look::request(pipeline, &layers),
+        survey: None,
         identity,
         pipeline: Arc::clone(pipeline),
         geo_keys,

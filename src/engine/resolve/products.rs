@@ -12,7 +12,7 @@ use crate::config::{Kind, Mode, Pipeline, Sample};
 use crate::error::{Result, ResultExt};
 use crate::geometry::Sensor;
 use crate::grid::pixel_area_m2;
-use crate::product::{Encoding, Product, Program, indices};
+use crate::product::{Encoding, NightBand, Product, Program, ShownBand, indices};
 use crate::read::Raster;
 use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning};
 
@@ -31,6 +31,14 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
         let (program, roles) = match p.kind {
             Kind::Bands => (Program::Bands(p.bands.clone()), p.bands.clone()),
             Kind::Qa => (Program::Qa, p.bands.clone()),
+            Kind::Night => {
+                let band = |role: &Role| NightBand { role: *role, dark_dn: f64::NAN, lit: f64::NAN };
+                (Program::Night(p.bands.iter().map(band).collect()), p.bands.clone())
+            }
+            Kind::Preview => {
+                let band = |role: &Role| ShownBand { role: *role, range_dn: (f64::NAN, f64::NAN) };
+                (Program::Preview(p.bands.iter().map(band).collect()), p.bands.clone())
+            }
             Kind::Index => match p.index.as_deref().and_then(indices::find) {
                 Some(row) => (Program::Index(row), row.bands.clone()),
                 None => continue,
@@ -50,10 +58,11 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
         let scaled = match &program {
             Program::Bands(_) => toa,
             Program::Index(row) => row.scaled,
-            Program::Qa => false,
+            Program::Night(_) | Program::Preview(_) | Program::Qa => false,
         };
         let encoding = match (&program, p.sample) {
             (Program::Qa, _) => Encoding::Bits,
+            (Program::Preview(_), _) => Encoding::Shown,
             (_, Some(Sample::Float32)) => Encoding::F32,
             (_, Some(Sample::Int16)) => Encoding::ScaledI16,
             (_, None) if scaled => Encoding::ScaledI16,
