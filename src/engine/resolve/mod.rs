@@ -152,7 +152,7 @@ fn options(pipeline: &Pipeline) -> calibrate::Options {
         esun: r.esun.clone(),
         sun_zenith_deg: r.sun_zenith,
         accept_sun_conflict: r.accept_sun_conflict,
-        accept_processed: r.accept_processed.clone(),
+        accept_processed: r.accept_processed.iter().copied().collect(),
     }
 }
 
