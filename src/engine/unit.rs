@@ -7,7 +7,7 @@ use std::time::Instant;
 use fieldglow_kernels::lights::Lights;
 use fieldglow_kernels::resample::{self, Source, Taps};
 use fieldglow_kernels::state;
-use fieldglow_kernels::stats::{FloatStats, IntegerStats};
+use fieldglow_kernels::stats::{FloatStats, IntegerStats, add_interleaved};
 use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
 
 use super::cell::OpenCell;
@@ -19,7 +19,7 @@ use crate::geometry::STRIP_ROWS;
 use crate::geometry::ortho::RowScratch;
 use crate::grid::Window;
 use crate::picture;
-use crate::product::{Encoding, NODATA_I16, NightBand, Product, Program, Scratch};
+use crate::product::{Encoding, NightBand, Product, Program, Scratch};
 use crate::pyramid::{self, Share};
 use crate::raster::{Block, RawTile, Samples};
 
@@ -70,7 +70,7 @@ pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> 
     let l = &plan.layers[layer];
     let mut raw: Vec<RawTile> = l.products.iter().map(|p| p.raw_tile(window.rows, window.cols)).collect();
     let sources = sources(cell, layer, window, &mut out)?;
-    if sources.iter().any(|s| s.block.is_some()) {
+    if sources.iter().any(|s| s.pixels.is_some()) {
         let started = Instant::now();
         let mut scratch = StripScratch::new(window.cols);
         let mut points = Vec::new();
@@ -100,7 +100,16 @@ pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> 
 struct UnitSource<'a> {
     input: &'a Input,
     located: super::locate::UnitLocated<'a>,
-    block: Option<Block>,
+    pixels: Option<Pixels>,
+}
+
+/// Source pixels of a window, invalid samples as NaN.
+struct Pixels {
+    window: Window,
+    /// Samples side by side, (row, col, band), where they are interpolated; planes, (band, row, col), where they are taken
+    /// as they are.
+    samples: Vec<f32>,
+    state: Vec<u16>,
 }
 
 fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Output) -> Result<Vec<UnitSource<'a>>> {
@@ -116,29 +125,52 @@ fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Outpu
                 located.unit(plan, input, l.pixel_m, window).within(|c| c.stage = Some("geometry"))?;
             out.seconds.locate += started.elapsed().as_secs_f64();
             let started = Instant::now();
-            let block = source
+            let as_planes = matches!(located, super::locate::UnitLocated::Same);
+            let pixels = source
                 .map(|w| {
-                    read(input, w, part.sample.bits(), out)
+                    read(input, w, as_planes, part.sample.bits(), out)
                         .within(|c| c.band = c.band.take().or(Some(part.name.clone())))
                 })
                 .transpose()?;
             out.seconds.read += started.elapsed().as_secs_f64();
-            Ok(UnitSource { input, located, block })
+            Ok(UnitSource { input, located, pixels })
         })
         .collect()
 }
 
-/// Reads a window of all bands of an input, invalid samples as NaN. `sample_bits` are those of a sample in the file.
-fn read(input: &Input, window: Window, sample_bits: u32, out: &mut Output) -> Result<Block> {
-    let mut block = Block {
-        window,
-        planes: ndarray::Array3::zeros((input.bands.len(), window.rows, window.cols)),
-        state: ndarray::Array2::zeros((window.rows, window.cols)),
-        roles: Vec::new(),
-        linear: Vec::new(),
-    };
+/// Rows that are read together: their planes stay in the cache of a core until they are put side by side.
+const READ_ROWS: usize = 64;
+
+/// Reads a window of all bands of an input. `sample_bits` are those of a sample in the file.
+fn read(input: &Input, window: Window, as_planes: bool, sample_bits: u32, out: &mut Output) -> Result<Pixels> {
+    let bands = input.bands.len();
+    let mut pixels = Pixels { window, samples: vec![0.0; bands * window.pixels()], state: vec![0; window.pixels()] };
+    if as_planes {
+        read_planes(input, window, &mut pixels.samples, &mut pixels.state, sample_bits, out)?;
+        return Ok(pixels);
+    }
+    let mut planes = vec![0.0; bands * READ_ROWS.min(window.rows) * window.cols];
+    for top in (0..window.rows).step_by(READ_ROWS) {
+        let rows = READ_ROWS.min(window.rows - top);
+        let part = Window::new(window.row + top as i64, window.col, rows, window.cols);
+        let at = top * window.cols..(top + rows) * window.cols;
+        let planes = &mut planes[..bands * part.pixels()];
+        read_planes(input, part, planes, &mut pixels.state[at.clone()], sample_bits, out)?;
+        resample::interleave(planes, bands, &mut pixels.samples[bands * at.start..bands * at.end]);
+    }
+    Ok(pixels)
+}
+
+/// Reads a window of all bands of an input, plane by plane, and its states.
+fn read_planes(
+    input: &Input,
+    window: Window,
+    planes: &mut [f32],
+    states: &mut [u16],
+    sample_bits: u32,
+    out: &mut Output,
+) -> Result<()> {
     let pixels = window.pixels();
-    let (planes, states) = block.parts_mut();
     for (band, plane) in input.bands.iter().zip(planes.chunks_exact_mut(pixels)) {
         band.raster.read(band.index, window, plane).within(|c| c.stage = Some("read"))?;
         out.reads.requests += 1;
@@ -151,7 +183,7 @@ fn read(input: &Input, window: Window, sample_bits: u32, out: &mut Output) -> Re
         }
     }
     state::mark_invalid(planes, states);
-    Ok(block)
+    Ok(())
 }
 
 /// Buffers reused from strip to strip.
@@ -198,22 +230,30 @@ fn resample_strip(
     scratch.state.clear();
     scratch.state.resize(if several { pixels } else { 0 }, 0);
     for source in sources {
-        let Some(from) = &source.block else { continue };
+        let Some(from) = &source.pixels else { continue };
+        let bands = source.input.bands.len();
         let first = source.input.first_plane * pixels;
-        let target = &mut planes[first..first + source.input.bands.len() * pixels];
-        let (from_planes, from_state) = from.parts();
-        let pixel_source =
-            Source { planes: from_planes, state: from_state, rows: from.window.rows, cols: from.window.cols };
-        for r in 0..rows {
-            source.located.locate(top + r, from.window, &mut scratch.rows, &mut scratch.col, &mut scratch.row)?;
-            let at = r * cols..(r + 1) * cols;
-            let mut row =
-                resample::Row { planes: target, plane_len: pixels, offset: r * cols, state: &mut states[at.clone()] };
-            resample::bilinear(pixel_source, &scratch.col, &scratch.row, &mut scratch.taps, &mut row);
-            if several {
-                for (all, one) in scratch.state[at.clone()].iter_mut().zip(&states[at]) {
-                    *all |= one & !(state::NODATA | state::PARTIAL);
-                }
+        let target = &mut planes[first..first + bands * pixels];
+        if matches!(source.located, super::locate::UnitLocated::Same) {
+            take(from, top, bands, (rows, cols), target, states);
+        } else {
+            let pixel_source = Source {
+                samples: &from.samples,
+                bands,
+                state: &from.state,
+                rows: from.window.rows,
+                cols: from.window.cols,
+            };
+            for r in 0..rows {
+                source.located.locate(top + r, from.window, &mut scratch.rows, &mut scratch.col, &mut scratch.row)?;
+                let state = &mut states[r * cols..(r + 1) * cols];
+                let mut row = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state };
+                resample::bilinear(pixel_source, &scratch.col, &scratch.row, &mut scratch.taps, &mut row);
+            }
+        }
+        if several {
+            for (all, one) in scratch.state.iter_mut().zip(&*states) {
+                *all |= one & !(state::NODATA | state::PARTIAL);
             }
         }
     }
@@ -222,6 +262,19 @@ fn resample_strip(
         state::mark_invalid(planes, states);
     }
     Ok(block)
+}
+
+/// Takes rows `top..` of a source as they are; what it does not have stays invalid.
+fn take(from: &Pixels, top: usize, bands: usize, (rows, cols): (usize, usize), planes: &mut [f32], states: &mut [u16]) {
+    let (width, height) = (cols.min(from.window.cols), rows.min(from.window.rows.saturating_sub(top)));
+    for r in 0..height {
+        let (to, at) = (r * cols..r * cols + width, (top + r) * from.window.cols);
+        states[to.clone()].copy_from_slice(&from.state[at..at + width]);
+        for b in 0..bands {
+            let at = b * from.window.pixels() + at;
+            planes[b * rows * cols..][to.clone()].copy_from_slice(&from.samples[at..at + width]);
+        }
+    }
 }
 
 /// Adds the outer corners of the first and last valid pixel of each row to `points`; returns how many pixels are valid.
@@ -258,28 +311,18 @@ pub fn hull(mut points: Vec<(f64, f64)>) -> Vec<Coord<f64>> {
 
 /// Statistics of every band of stored pixels.
 fn statistics(raw: &RawTile, encoding: Encoding) -> Vec<Stats> {
-    (0..raw.bands)
-        .map(|b| match &raw.samples {
-            Samples::I16(v) => {
-                let mut s = IntegerStats::default();
-                s.add(v[b..].iter().copied().step_by(raw.bands), |v| v != i64::from(NODATA_I16));
-                Stats::Integer(s)
-            }
-            Samples::U8(v) => {
-                let mut s = IntegerStats::default();
-                let nodata = encoding.nodata() as i64;
-                s.add(v[b..].iter().copied().step_by(raw.bands), |v| v != nodata);
-                Stats::Integer(s)
-            }
-            Samples::U16(v) => {
-                let mut s = IntegerStats::default();
-                let nodata = encoding.nodata() as i64;
-                s.add(v[b..].iter().copied().step_by(raw.bands), |v| v != nodata);
-                Stats::Integer(s)
-            }
-            Samples::F32(v) => Stats::Float(FloatStats::of(v[b..].iter().copied().step_by(raw.bands))),
-        })
-        .collect()
+    let mut exact = vec![IntegerStats::default(); raw.bands];
+    let nodata = encoding.nodata() as i32;
+    match &raw.samples {
+        Samples::U8(v) => add_interleaved(&mut exact, v, nodata),
+        Samples::I16(v) => add_interleaved(&mut exact, v, nodata),
+        Samples::U16(v) => add_interleaved(&mut exact, v, nodata),
+        Samples::F32(v) => {
+            let band = |b: usize| Stats::Float(FloatStats::of(v[b..].iter().copied().step_by(raw.bands)));
+            return (0..raw.bands).map(band).collect();
+        }
+    }
+    exact.into_iter().map(Stats::Integer).collect()
 }
 
 /// Sums of the lights of a product, from its stored values.

@@ -141,6 +141,7 @@ pub struct Product {
 #[derive(Debug, Default)]
 pub struct Scratch {
     values: Vec<f64>,
+    machine: expression::Scratch,
     stored: Stored,
     shown: Vec<u8>,
 }
@@ -236,7 +237,8 @@ impl Product {
                 let input = |p: &usize| expression::Input { samples: block.plane(*p), linear: block.linear[*p] };
                 let inputs: Vec<_> = planes.iter().map(input).collect();
                 scratch.values.resize(pixels, f64::NAN);
-                expression::evaluate(&formula.steps, formula.result, &inputs, &mut scratch.values);
+                let machine = &mut scratch.machine;
+                expression::evaluate(&formula.steps, formula.result, &inputs, machine, &mut scratch.values);
                 let to = Target { band: 0, bands: 1, samples };
                 let states = block.parts_mut().1;
                 store(&scratch.values, Linear::IDENTITY, states, &mut out.samples, &to, &mut scratch.stored)
