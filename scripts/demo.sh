@@ -16,7 +16,7 @@ simulated() { # FOLDER OPTION…
 
 simulated out/delivery --size 1024
 say fieldglow run pipelines/agriculture.toml out/delivery --output out/products
-simulated out/night --night --size 1024
+simulated out/night --night --size 2048
 say fieldglow run pipelines/night-light.toml out/night --output out/products
 printf '\n$ fieldglow validate out/products\n'
 if ! fieldglow validate out/products > out/validate.txt; then

@@ -394,7 +394,7 @@ impl Dispatcher<'_> {
                 reservation: output,
             };
             // The sequencer outlives all tasks; should it have failed, there is nobody to tell.
-            let _ = to_sequencer.send(Message::Unit(done));
+            let _ = to_sequencer.send(Message::Unit(Box::new(done)));
             drop(task);
             flight.land();
         });

@@ -26,7 +26,7 @@ pub enum Message {
     /// A cell starts; what it reserved is given back when it ends.
     Open(Arc<OpenCell>, Reservation),
     /// A unit was computed, or failed.
-    Unit(UnitDone),
+    Unit(Box<UnitDone>),
     /// The scene's cells are no longer wanted: forget those that are open.
     Forget,
     /// Answer when everything before this was dealt with.
@@ -111,7 +111,7 @@ pub fn run(messages: &Receiver<Message>, store: &dyn Store, progress: &dyn Progr
                 let serial = done.serial;
                 let Some(o) = open.get_mut(&serial) else { continue };
                 let name = o.cell.cell().name.clone();
-                match accept(o, done, &mut published) {
+                match accept(o, *done, &mut published) {
                     Ok(State::Incomplete) => {}
                     Ok(State::Cancelled) => abort(open.remove(&serial)),
                     Ok(State::Complete) => {

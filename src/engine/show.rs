@@ -22,6 +22,8 @@ pub fn stretched(product: &Product) -> Vec<Role> {
     shown(&roles).into_iter().filter_map(|k| roles.get(k).copied()).collect()
 }
 
+/// Reflectance is shown a little brighter than linear, as screens are darker in the middle than the eye.
+const DAY_GAMMA: f64 = 0.75;
 /// Lights are shown by the square root of their radiance: they span three orders of magnitude.
 const NIGHT_GAMMA: f64 = 0.5;
 /// Lights at least this many standard deviations above the dark are white, so that a scene without any stays dark.
@@ -42,7 +44,7 @@ pub fn style(plan: &ScenePlan, layer: &Layer, product: &Product) -> Option<Style
         plane.map_or(f64::NAN, |p| linear[p].apply(dn) / scale)
     };
     match &product.program {
-        Program::Bands(_) => by_bands(1.0, &|_, role| {
+        Program::Bands(_) => by_bands(DAY_GAMMA, &|_, role| {
             let range = survey.and_then(|s| s.stretch.get(&role));
             range.map_or((f64::NAN, f64::NAN), |r| (value(role, r.low), value(role, r.high)))
         })

@@ -1,5 +1,7 @@
 //! One picture of many: those of a scene's cells, side by side where they belong.
 
+use std::ops::Range;
+
 use super::{PictureError, encode};
 
 /// Where a picture belongs, in map units; x to the east, y to the north.
@@ -92,19 +94,32 @@ impl Mosaic {
         Ok(())
     }
 
-    /// The mosaic as PNG.
+    /// The mosaic as PNG, without the empty rim that cells leave around a scene.
     ///
     /// # Errors
     /// [`PictureError::Encode`].
     pub fn png(&self) -> Result<Vec<u8>, PictureError> {
-        let mut rgba = vec![0u8; self.rows * self.cols * 4];
-        for (to, [red, green, blue, opaque, all]) in rgba.chunks_exact_mut(4).zip(&self.sums) {
+        let line = |row: usize| &self.sums[row * self.cols..(row + 1) * self.cols];
+        let is_shown = |[.., opaque, _]: &[u32; 5]| *opaque > 0;
+        let rows = span(self.rows, |r| line(r).iter().any(is_shown));
+        let cols = span(self.cols, |c| rows.clone().any(|r| is_shown(&line(r)[c])));
+        let mut rgba = vec![0u8; rows.len() * cols.len() * 4];
+        let shown = rows.clone().flat_map(|r| &line(r)[cols.clone()]);
+        for (to, [red, green, blue, opaque, all]) in rgba.chunks_exact_mut(4).zip(shown) {
             if *opaque > 0 {
                 let mean = |sum: &u32| ((sum + opaque / 2) / opaque) as u8;
                 to.copy_from_slice(&[mean(red), mean(green), mean(blue), (255 * opaque / all) as u8]);
             }
         }
-        encode(&rgba, (self.rows, self.cols))
+        encode(&rgba, (rows.len(), cols.len()))
+    }
+}
+
+/// From the first to the last of `n` that is wanted; all when none is.
+fn span(n: usize, is_wanted: impl Fn(usize) -> bool) -> Range<usize> {
+    match ((0..n).find(|k| is_wanted(*k)), (0..n).rfind(|k| is_wanted(*k))) {
+        (Some(first), Some(last)) => first..last + 1,
+        _ => 0..n,
     }
 }
 
@@ -136,6 +151,10 @@ mod tests {
         assert_eq!(picture.get_pixel(4, 4).0, [255, 0, 0, 255]);
         assert_eq!(picture.get_pixel(5, 5).0, [0, 0, 255, 255]);
         assert_eq!(picture.get_pixel(9, 0).0, [0, 0, 0, 0]);
+        let mut m = Mosaic::new(&[a, b]).unwrap();
+        m.add(&a, &solid([0, 0, 0, 0], 5), "a").unwrap();
+        m.add(&b, &solid([0, 0, 255, 255], 5), "b").unwrap();
+        assert_eq!(pixels(&m.png().unwrap()).dimensions(), (5, 5), "the empty rim is left out");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::{self, Folder};
+use super::files::{self, Folder, Surroundings};
 use super::image::{self, Facts};
 use super::metadata::{self, Metadata};
 use super::name::{Name, PartToken};
@@ -110,12 +110,11 @@ impl ReadPart {
         let Found { image, name, beside } = found;
         let mut facts = image::facts(image)?;
         let (part_name, roles) = contents(image, name, facts.bands)?;
-        let mut folder = files::list(image.parent().unwrap_or(Path::new(".")))?;
-        folder.files.extend(beside.iter().cloned());
+        let around = Surroundings::of(image, beside);
         let mut warnings = Vec::new();
         let mut metadata_files = Vec::new();
 
-        let meta_path = metadata_path(&folder, image, name)?;
+        let meta_path = metadata_path(&around, image, name)?;
         let mut metadata = meta_path.as_deref().map(metadata::read).transpose()?;
         match &mut metadata {
             Some(m) => warnings.append(&mut m.warnings),
@@ -127,7 +126,7 @@ impl ReadPart {
                 ),
             }),
         }
-        let (sensor_model, rpc_path) = sensor_model(&folder, image, name, &mut facts)?;
+        let (sensor_model, rpc_path) = sensor_model(&around, image, name, &mut facts)?;
         if let SensorModel::Rpc(rpc) = &sensor_model {
             warnings.extend(rpc_misfit(image, &facts, rpc));
         }
@@ -244,32 +243,43 @@ fn companion_name(image: &Path, suffix: &str) -> String {
     format!("{}{suffix}", files::tiff_stem(&file).unwrap_or(&file))
 }
 
-fn metadata_path(folder: &Folder, image: &Path, name: &Name) -> Result<Option<PathBuf>, SceneError> {
+fn metadata_path(around: &Surroundings, image: &Path, name: &Name) -> Result<Option<PathBuf>, SceneError> {
     const WHAT: &str = "metadata file for this image";
-    if let Some(path) = exact(folder, image, "_meta.xml") {
+    if let Some(path) = exact(around, image, "_meta.xml")? {
         return Ok(Some(path));
     }
-    if let Some(path) = single(image, WHAT, loose(folder, "_meta.xml", |n| n.same_part(name)))? {
+    if let Some(path) = single(image, WHAT, loose(around, "_meta.xml", |n| n.same_part(name))?)? {
         return Ok(Some(path));
     }
-    let whole_scene = loose(folder, "_meta.xml", |n| n.part.is_none() && n.stem.eq_ignore_ascii_case(&name.stem));
-    Ok(single(image, WHAT, whole_scene)?.or_else(|| exact(folder, image, ".xml")))
+    let whole_scene = loose(around, "_meta.xml", |n| n.part.is_none() && n.stem.eq_ignore_ascii_case(&name.stem))?;
+    match single(image, WHAT, whole_scene)? {
+        Some(path) => Ok(Some(path)),
+        None => exact(around, image, ".xml"),
+    }
 }
 
 /// The file named as the image but for what comes after its stem.
-pub(super) fn exact(folder: &Folder, image: &Path, suffix: &str) -> Option<PathBuf> {
-    let wanted = companion_name(image, suffix);
-    let named = |path: &&PathBuf| files::file_name(path).eq_ignore_ascii_case(&wanted);
-    folder.files.iter().find(named).cloned()
+fn exact(around: &Surroundings, image: &Path, suffix: &str) -> Result<Option<PathBuf>, SceneError> {
+    around.named(&companion_name(image, suffix))
+}
+
+/// The first of such files that is there.
+pub(super) fn first(around: &Surroundings, image: &Path, suffixes: &[&str]) -> Result<Option<PathBuf>, SceneError> {
+    for suffix in suffixes {
+        if let Some(path) = exact(around, image, suffix)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// Files with `suffix` whose names fit, order suffix or not.
-fn loose(folder: &Folder, suffix: &str, fits: impl Fn(&Name) -> bool) -> Vec<PathBuf> {
+fn loose(around: &Surroundings, suffix: &str, fits: impl Fn(&Name) -> bool) -> Result<Vec<PathBuf>, SceneError> {
     let named = |path: &&PathBuf| {
         let file = files::file_name(path);
         files::strip_suffix(&file, suffix).and_then(name::parse).is_some_and(|n| fits(&n))
     };
-    folder.files.iter().filter(named).cloned().collect()
+    Ok(around.all()?.iter().filter(named).cloned().collect())
 }
 
 fn single(image: &Path, what: &'static str, mut found: Vec<PathBuf>) -> Result<Option<PathBuf>, SceneError> {
@@ -283,7 +293,7 @@ fn single(image: &Path, what: &'static str, mut found: Vec<PathBuf>) -> Result<O
 /// Where the pixels are, and the file that says so if it is not the image. A map projection wins over an RPC that was
 /// left beside it; an RPC wins over a transform without a reference system, which is the origin of a crop.
 fn sensor_model(
-    folder: &Folder,
+    around: &Surroundings,
     image: &Path,
     name: &Name,
     facts: &mut Facts,
@@ -291,10 +301,9 @@ fn sensor_model(
     if let Some((crs, transform)) = &facts.projected {
         return Ok((SensorModel::Projected { crs: crs.clone(), transform: *transform }, None));
     }
-    let named = ["_rpc.txt", ".rpb", ".rpc"].iter().find_map(|suffix| exact(folder, image, suffix));
-    let path = match named {
+    let path = match first(around, image, &["_rpc.txt", ".rpb", ".rpc"])? {
         Some(path) => Some(path),
-        None => single(image, "RPC file for this image", loose(folder, "_rpc.txt", |n| n.same_part(name)))?,
+        None => single(image, "RPC file for this image", loose(around, "_rpc.txt", |n| n.same_part(name))?)?,
     };
     if let Some(path) = path {
         return Ok((SensorModel::Rpc(Box::new(rpc_file::read(&path)?)), Some(path)));

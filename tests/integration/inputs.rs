@@ -228,7 +228,7 @@ fn shards_of_a_list_in_any_order_take_each_scene_once() {
     for name in &mss {
         // Parts in a folder of their own; half of the names in small letters.
         let pan = name.replace("flat/", "pan/").replace("_MSS.tif", "_PAN.tif");
-        let pan = if lines.len() % 2 == 0 { pan.replace("JL1KF01A", "jl1kf01a") } else { pan };
+        let pan = if lines.len().is_multiple_of(2) { pan.replace("JL1KF01A", "jl1kf01a") } else { pan };
         desk.write(&pan, fs::read(Delivery::L1.file("_PAN.tif")).unwrap());
         lines.push(pan);
     }

@@ -90,7 +90,7 @@ class Product:
         samples, is_valid = self.stored(*window)
         scale = self.dataset.GetRasterBand(1).GetScale() or 1.0
         offset = self.dataset.GetRasterBand(1).GetOffset() or 0.0
-        return np.where(is_valid, samples * scale + offset, np.nan)
+        return np.where(is_valid, samples.astype(float) * scale + offset, np.nan)
 
 
 def valid(samples, nodata):

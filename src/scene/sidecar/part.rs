@@ -277,8 +277,6 @@ impl Reader<'_> {
 
     /// The RPC file that is named as the image.
     fn rpc_beside(&self, image: &Path) -> Result<Option<PathBuf>, SceneError> {
-        let folder = files::list(image.parent().unwrap_or(self.root))?;
-        let beside = ["_rpc.txt", ".rpb"].iter().find_map(|suffix| jilin1::exact(&folder, image, suffix));
-        Ok(beside)
+        jilin1::first(&files::Surroundings::of(image, &[]), image, &["_rpc.txt", ".rpb"])
     }
 }
