@@ -12,10 +12,10 @@ png=${2:-docs/images/demo.png}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The demo's scenes, 1240 pixels a side (3 m by day, 0.9375 m at night), at a third of their size.
+# The demo's scenes: 1240 pixels of 3 m a side by day, at a third of their size; 2480 of 0.9375 m at night, at a sixth.
 side=413
 day=(-srcwin 1136 728 1240 1240 -outsize $side $side -r average)
-night=(-srcwin 908 3700 1240 1240 -outsize $side $side -r average)
+night=(-srcwin 288 3080 2480 2480 -outsize $side $side -r average)
 
 # True colour: stored reflectance (step 0.0001) of 0.04 to 0.28 as black to white.
 gdalbuildvrt -q "$work/reflectance.vrt" "$products"/agriculture/*/*/*/reflectance.tif
@@ -37,9 +37,9 @@ nv 0 0 0
 C
 gdaldem color-relief -q "$work/ndvi.tif" "$work/colours.txt" "$work/2.tif"
 
-# Lights: 0 to 1 W·m⁻²·sr⁻¹·µm⁻¹ as dark gray to white, so that unlit ground differs from what was not imaged.
+# Lights: 0 to 0.8 W·m⁻²·sr⁻¹·µm⁻¹ as dark gray to white, so that unlit ground differs from what was not imaged.
 gdalbuildvrt -q "$work/lights.vrt" "$products"/night-light/*/*/*/lights.tif
-gdal_translate -q "${night[@]}" -ot Byte -scale 0 1 24 255 -exponent 0.5 -a_nodata 0 \
+gdal_translate -q "${night[@]}" -ot Byte -scale 0 0.8 24 255 -exponent 0.5 -a_nodata 0 \
     "$work/lights.vrt" "$work/3.tif"
 
 # Side by side: each picture moved to the right of the one before it, eight pixels apart.
