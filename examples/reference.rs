@@ -351,7 +351,10 @@ fn kind(schema: &Value, property: &Value) -> String {
         other => other.as_str().unwrap_or_default(),
     };
     match name {
-        "array" => format!("list of {}s", kind(schema, &property["items"])),
+        "array" => match kind(schema, &property["items"]) {
+            words if words.starts_with('`') => format!("list of {words}"),
+            name => format!("list of {name}s"),
+        },
         "object" => "table of numbers by role".into(),
         name => name.into(),
     }

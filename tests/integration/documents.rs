@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use gdal::Dataset;
 use serde_json::Value;
 
-use crate::harness::{Desk, copy};
+use crate::harness::{self, Desk, copy};
 use crate::markdown::{Block, anchors, links, logical, spans, split, table, tree};
 
 /// What a line of shell may start with to be run.
@@ -127,6 +127,24 @@ fn every_command_ends_as_the_documents_say() {
     }
     let stale: Vec<_> = OFFICE.skipped.iter().filter(|(_, n)| **n == 0).collect();
     assert!(stale.is_empty(), "listed in NOT_RUN, but in no document: {stale:?}");
+}
+
+#[test]
+fn every_property_of_our_own_is_documented() {
+    fn names(value: &Value, found: &mut BTreeSet<String>) {
+        for (key, value) in value.as_object().into_iter().flatten() {
+            found.extend(key.starts_with("fieldglow:").then(|| key.clone()));
+            names(value, found);
+        }
+        value.as_array().into_iter().flatten().for_each(|v| names(v, found));
+    }
+    let mut used = BTreeSet::from(["fieldglow:missing_cells".to_owned()]);
+    let documents = harness::tree(&OFFICE.folder.join("out")).into_iter().filter(|(name, _)| name.ends_with(".json"));
+    documents.for_each(|(_, bytes)| names(&serde_json::from_slice(&bytes).unwrap(), &mut used));
+    let text = fs::read_to_string(root().join("docs/storage.md")).unwrap();
+    let rows = table(&split(&text).1, "property");
+    let told: BTreeSet<String> = rows.iter().flat_map(|row| row[0].split(", ")).map(|n| n.replace('`', "")).collect();
+    assert_eq!(used, told);
 }
 
 #[test]
