@@ -258,8 +258,8 @@ fn targets_files_codes_and_keys_that_documents_name_exist() {
             let section = &schema["properties"][parts.next().unwrap()];
             if section.is_object() && key.contains('.') && ![".toml", ".csv"].iter().any(|e| key.ends_with(e)) {
                 // The second part of a key of a list names the entry.
-                let parts = parts.skip(usize::from(section["type"] == "array"));
-                assert!(parts.fold(Some(section), |at, part| child(&schema, at?, part)).is_some(), "{name}: `{span}`");
+                let mut parts = parts.skip(usize::from(section["type"] == "array"));
+                assert!(parts.try_fold(section, |at, part| child(&schema, at, part)).is_some(), "{name}: `{span}`");
                 keys += 1;
             }
         }
