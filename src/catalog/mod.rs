@@ -17,7 +17,7 @@ mod validate;
 
 use serde_json::{Map, Number, Value};
 
-pub use collection::collection;
+pub use collection::Gathered;
 pub use conform::conform_item;
 pub use href::{href_from_path, path_from_href};
 pub use item::{add_asset, item};

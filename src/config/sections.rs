@@ -1,7 +1,7 @@
 //! The sections of a pipeline file. Their documentation is the reference people read: meaning, unit, default, range, and
 //! why the default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -83,7 +83,7 @@ pub struct Radiometry {
     /// Make radiance and reflectance, with a warning, of pixels that are no measurements any more: any of `fused`
     /// (pansharpened), `stretched` (to 8 bits), `mosaicked`. Default: none, as the values are not what the instrument
     /// measured; see docs/levels.md.
-    pub accept_processed: Vec<Processed>,
+    pub accept_processed: BTreeSet<Processed>,
 }
 
 /// Where the pixels of the products are.

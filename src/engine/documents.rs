@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::plan::ScenePlan;
 use super::publish::{checked, provider, scene_item, stored_item};
 use super::{EngineError, look, night};
-use crate::catalog::{self, AssetRecord, CollectionRecord, media_type};
+use crate::catalog::{self, AssetRecord, CollectionRecord, Gathered, media_type};
 use crate::error::{Error, Result, ResultExt};
 use crate::picture::{Mosaic, Placed};
 use crate::store::{Store, Stored};
@@ -233,22 +233,26 @@ pub fn collect(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
 /// # Errors
 /// Storage faults, Items that are no JSON, and a folder without Items.
 pub fn collection(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
-    let mut items = Vec::new();
+    let mut gathered = Gathered::default();
+    // Every scene Item says what its pipeline says of the Collection; the latest acquisition has the last word.
+    let mut told = (String::new(), json!({}));
     let prefix = format!("{pipeline}/");
     for name in store.list(pipeline, "/item.json")? {
         let Some(bytes) = store.get(&name)? else { continue };
         let item: Value =
             serde_json::from_slice(&bytes).map_err(|source| EngineError::NoItem { name: name.clone(), source })?;
-        items.push((catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), item));
+        gathered.add(catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), &item);
+        let id = item.get("id").and_then(Value::as_str);
+        if let (Some(id), Some(says)) = (id, item.pointer("/properties/fieldglow:collection"))
+            && *id >= *told.0
+        {
+            told = (id.to_owned(), says.clone());
+        }
     }
-    if items.is_empty() {
+    if gathered.count() == 0 {
         return Err(EngineError::NothingToCollect { folder: format!("{}/{pipeline}", store.url()) }.into());
     }
-    // Every scene Item says what its pipeline says of the Collection; the latest acquisition has the last word.
-    let told = items
-        .iter()
-        .filter_map(|(_, i)| Some((i.get("id")?.as_str()?, i.pointer("/properties/fieldglow:collection")?)));
-    let told = told.max_by_key(|(id, _)| *id).map(|(_, v)| v.clone()).unwrap_or_else(|| json!({}));
+    let told = told.1;
     let text = |key: &str, default: &str| {
         told.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).unwrap_or(default).to_owned()
     };
@@ -265,8 +269,9 @@ pub fn collection(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> 
         links: Vec::new(),
     };
     let name = format!("{pipeline}/collection.json");
-    put_if_changed(store, &name, &checked(&catalog::collection(&record, &items))?)?;
-    Ok((name, items.len()))
+    let count = gathered.count();
+    put_if_changed(store, &name, &checked(&gathered.collection(&record))?)?;
+    Ok((name, count))
 }
 
 fn to_bytes(document: &impl Serialize) -> Result<Vec<u8>> {

@@ -69,6 +69,8 @@ pub(super) fn open(id: &str, images: &[Found]) -> Result<Scene, SceneError> {
         });
     };
     let mut warnings = disagreements(&read);
+    let roles = read.iter().flat_map(|r| &r.part.bands).map(|b| b.role);
+    warnings.extend(assumed_ranges(name, roles));
     let time = scene_time(&read, name, &first.image, &mut warnings)?;
     // Each value comes from the first part that states it, pan before multispectral.
     let metadata = || read.iter().filter_map(|r| r.metadata.as_ref());
@@ -148,7 +150,6 @@ impl ReadPart {
                 calibration,
             })
             .collect();
-        warnings.extend(assumed_ranges(image, name, roles));
         let data_bits = metadata.as_ref().and_then(|m| m.data_bits);
         let plausible = data_bits.filter(|bits| *bits <= facts.sample.bits());
         if let (Some(bits), None) = (data_bits, plausible) {
@@ -347,17 +348,16 @@ pub(super) fn rpc_misfit(image: &Path, facts: &Facts, rpc: &Rpc) -> Option<Warni
     })
 }
 
-fn assumed_ranges(image: &Path, name: &Name, roles: &[Role]) -> Option<Warning> {
-    let assumed = |role: &&Role| family::range(name, **role).is_some_and(|(_, assumed)| assumed);
-    let codes: Vec<_> = roles.iter().filter(assumed).map(|role| role.code()).collect();
+fn assumed_ranges(name: &Name, roles: impl Iterator<Item = Role>) -> Option<Warning> {
+    let assumed = |role: &Role| family::range(name, *role).is_some_and(|(_, assumed)| assumed);
+    let codes: Vec<_> = roles.filter(assumed).map(|role| role.code()).collect();
     (!codes.is_empty()).then(|| Warning {
         code: Code::BandRangeAssumed,
         message: format!(
-            "the spectral limits of {} of {} (`{}`) are not published: usual ones are assumed; `esun` in the pipeline file \
-             overrides what follows from them",
+            "the spectral limits of {} of {} are not published, usual ones are assumed; reflectance follows from them \
+             through `radiometry.esun`, which can be stated",
             codes.join(", "),
             name.satellite,
-            files::file_name(image),
         ),
     })
 }
@@ -691,7 +691,7 @@ mod tests {
         let images: Vec<_> = ["PAN", "MSS"]
             .map(|part| found(&write_part(dir.path(), &format!("{STEM}_{part}"), part)).unwrap())
             .to_vec();
-        assert_eq!(codes(&open(STEM, &images).unwrap()), ["band-range-assumed"; 2]);
+        assert_eq!(codes(&open(STEM, &images).unwrap()), ["band-range-assumed"]);
         set_meta(dir.path(), ">62.5<", ">27.5<");
         let scene = open(STEM, &images).unwrap();
         assert!(codes(&scene).contains(&"parts-disagree"));

@@ -30,8 +30,11 @@ pub(super) struct Item {
 /// # Reference
 /// STAC 1.0.0 and 1.1.0, item-spec; asset roles `data`, `metadata`, `visual`, `overview`, `thumbnail`.
 pub(super) fn read(path: &Path) -> Result<Item, SceneError> {
-    let text = files::read_text(path, SIZE_LIMIT)?;
-    let document: Value = serde_json::from_str(&text)
+    parse(path, &files::read_text(path, SIZE_LIMIT)?)
+}
+
+fn parse(path: &Path, text: &str) -> Result<Item, SceneError> {
+    let document: Value = serde_json::from_str(text)
         .map_err(|e| SceneError::Syntax { path: path.into(), problem: format!("{e}; expected a STAC Item, JSON") })?;
     check_kind(path, &document)?;
     let assets = document.get("assets").and_then(Value::as_object);
@@ -192,4 +195,54 @@ fn local(path: &Path, key: &str, asset: &Value) -> Result<PathBuf, SceneError> {
 /// A reference for messages: signatures stand in queries.
 fn without_query(href: &str) -> String {
     href.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOOD: &str = r#"{"type":"Feature","stac_version":"1.1.0","assets":{
+        "mss":{"href":"./a_MSS.tif","type":"image/tiff; application=geotiff","roles":["data"]},
+        "meta":{"href":"a%5FMSS_meta.xml?v=1","roles":["metadata"]},
+        "mask":{"href":"cloud.tif","roles":["cloud"]},
+        "look":{"href":"https://example.com/a.jpg","roles":["thumbnail"]}}}"#;
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a_MSS.tif", "a_MSS_meta.xml", "cloud.tif"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn roles_media_types_and_names_tell_what_an_asset_is() {
+        let dir = folder();
+        let of = |text: &str| {
+            let item = parse(&dir.path().join("item.json"), text).unwrap();
+            let names = |list: &[PathBuf]| list.iter().map(|p| files::file_name(p)).collect::<Vec<_>>();
+            (names(&item.data), names(&item.metadata))
+        };
+        let metadata = vec!["a_MSS_meta.xml".to_string()];
+        assert_eq!(of(GOOD), (vec!["a_MSS.tif".into()], metadata.clone()));
+        // Without the role `data` anywhere, every GeoTIFF that is no picture is meant.
+        let without = GOOD.replace(",\"roles\":[\"data\"]", "");
+        assert_eq!(of(&without), (vec!["a_MSS.tif".into(), "cloud.tif".into()], metadata.clone()));
+        let alone = GOOD.replace("image/tiff", "x").replace("a_MSS.tif", "a").replace("cloud.tif", "b");
+        assert_eq!(of(&alone), (metadata.clone(), metadata));
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_to_a_good_item_breaks_it(at in 0usize..600, cut in 0usize..40, with in "\\PC{0,12}") {
+            let dir = folder();
+            let mut damaged: Vec<char> = GOOD.chars().collect();
+            let at = at.min(damaged.len());
+            let end = (at + cut).min(damaged.len());
+            damaged.splice(at..end, with.chars());
+            let _ = parse(&dir.path().join("item.json"), &damaged.into_iter().collect::<String>());
+        }
+    }
 }

@@ -217,6 +217,7 @@ fn what_is_accepted_is_in_the_key() {
     };
     let keys = [key("toa", "[\"fused\"]"), key("toa", "[\"fused\", \"stretched\"]"), key("dn", "[]")];
     assert!(keys.iter().all(Value::is_string) && keys[0] != keys[1] && keys[1] != keys[2], "{keys:?}");
+    assert_eq!(key("toa", "[\"stretched\", \"fused\", \"fused\"]"), keys[1], "the order says nothing");
 }
 
 #[test]

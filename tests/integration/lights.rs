@@ -199,7 +199,7 @@ fn every_product_has_a_picture_and_the_scene_one_of_all_cells() {
         let opaque =
             |k: usize| -> Vec<u8> { picture.rasterband(k).unwrap().read_band_as::<u8>().unwrap().data().to_vec() };
         let alpha = opaque(4);
-        assert!(alpha.iter().any(|a| *a == 255) && alpha.iter().any(|a| *a == 0), "{name}");
+        assert!(alpha.contains(&255) && alpha.contains(&0), "{name}");
         if name.contains("/scenes/") {
             assert!(cols.max(rows) <= 1024, "{name}: {cols} × {rows}");
             continue;

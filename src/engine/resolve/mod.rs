@@ -16,7 +16,7 @@ use crate::config::{IdentityMode, Mode, Pipeline};
 use crate::error::{Result, ResultExt};
 use crate::geometry::{Sensor, ortho};
 use crate::grid::{Crs, nearest_turn};
-use crate::scene::{Part, Role, Scene, SensorModel, identity};
+use crate::scene::{Code, Part, Role, Scene, SensorModel, identity};
 
 /// Resolves a pipeline against a scene. Reads headers, digests and the DEM's extremes, no pixels of the scene.
 ///
@@ -29,6 +29,8 @@ pub fn resolve(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
 
 fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     let mut warnings = scene.warnings.clone();
+    // Spectral limits matter to what is divided by the sun alone.
+    warnings.retain(|w| pipeline.radiometry.level == Level::Toa || w.code != Code::BandRangeAssumed);
     let full = pipeline.input.identity == IdentityMode::Full;
     let identity = identity::identity(&scene, full)?.digest;
     let wanted = products::wanted(&scene, pipeline, &mut warnings)?;
@@ -150,7 +152,7 @@ fn options(pipeline: &Pipeline) -> calibrate::Options {
         esun: r.esun.clone(),
         sun_zenith_deg: r.sun_zenith,
         accept_sun_conflict: r.accept_sun_conflict,
-        accept_processed: r.accept_processed.clone(),
+        accept_processed: r.accept_processed.iter().copied().collect(),
     }
 }
 
