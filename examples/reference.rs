@@ -18,8 +18,9 @@ use fieldglow::scene::level::LEVELS;
 use fieldglow::warning::Code;
 use serde_json::{Map, Value};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "README.md",
+    "README.zh-CN.md",
     "docs/codes.md",
     "docs/levels.md",
     "docs/pipeline.md",
@@ -81,6 +82,7 @@ fn part(name: &str, root: &Path) -> Result<String, String> {
     match name {
         "pipeline-keys" => Ok(pipeline_keys(&fieldglow::config::schema())),
         "qa-bits" => Ok(qa_bits()),
+        "qa-bits-zh" => qa_bits_zh(),
         "indices" => Ok(index_table()),
         "roles" => Ok(roles()),
         "levels" => Ok(levels()),
@@ -102,6 +104,25 @@ fn qa_bits() -> String {
         let _ = writeln!(out, "| {} | {} | `{}` | {} |", bit.offset, 1u32 << bit.offset, bit.name, bit.description);
     }
     out
+}
+
+/// What the bits mean, in Chinese.
+const BITS_ZH: [(&str, &str); 5] = [
+    ("nodata", "所有波段均无测量值；此时其他位都不置位"),
+    ("saturated", "至少一个波段达到量化上限（饱和），或由这样的像元插值得到"),
+    ("partial", "至少一个波段无效，而其他波段有效"),
+    ("clipped", "至少一个产品值超出存储类型的范围而被截断"),
+    ("edge", "在无效像元旁插值，只用了有效像元的权重"),
+];
+
+fn qa_bits_zh() -> Result<String, String> {
+    let mut out = String::from("| 位 | 值 | 名称 | 含义 |\n| ---: | ---: | --- | --- |\n");
+    for bit in qa::BITS {
+        let about = BITS_ZH.iter().find(|(name, _)| *name == bit.name);
+        let (_, about) = about.ok_or_else(|| format!("`{}` has no Chinese text: add it to BITS_ZH", bit.name))?;
+        let _ = writeln!(out, "| {} | {} | `{}` | {about} |", bit.offset, 1u32 << bit.offset, bit.name);
+    }
+    Ok(out)
 }
 
 fn index_table() -> String {
@@ -330,7 +351,10 @@ fn kind(schema: &Value, property: &Value) -> String {
         other => other.as_str().unwrap_or_default(),
     };
     match name {
-        "array" => format!("list of {}s", kind(schema, &property["items"])),
+        "array" => match kind(schema, &property["items"]) {
+            words if words.starts_with('`') => format!("list of {words}"),
+            name => format!("list of {name}s"),
+        },
         "object" => "table of numbers by role".into(),
         name => name.into(),
     }

@@ -12,7 +12,7 @@ pub struct Args {
     /// Pipeline file.
     #[arg(required_unless_present = "schema")]
     pipeline: Option<PathBuf>,
-    /// Override a key of the pipeline file.
+    /// Override a key of the pipeline file, such as `geometry.resolution=6`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Print a JSON Schema: of pipeline files, or with `=report` of the run report.

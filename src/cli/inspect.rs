@@ -154,6 +154,11 @@ fn to_json(scene: &Scene, sun: &[(String, String)]) -> Value {
     })
 }
 
+fn line_of(gain: f64, bias: f64) -> String {
+    let sign = if bias < 0.0 { '−' } else { '+' };
+    format!("{gain} · DN {sign} {}", bias.abs())
+}
+
 fn table(out: &mut String, scene: &Scene, sun: &[(String, String)]) {
     line!(out, "{}", scene.id);
     let offset = &scene.time.original_offset;
@@ -192,8 +197,8 @@ fn table(out: &mut String, scene: &Scene, sun: &[(String, String)]) {
         }
         for b in &p.bands {
             let text = match &b.calibration {
-                Calibration::Radiance { gain, bias, .. } => format!("radiance {gain} · DN + {bias}"),
-                Calibration::Reflectance { gain, bias, .. } => format!("reflectance {gain} · DN + {bias}"),
+                Calibration::Radiance { gain, bias, .. } => format!("radiance {}", line_of(*gain, *bias)),
+                Calibration::Reflectance { gain, bias, .. } => format!("reflectance {}", line_of(*gain, *bias)),
                 Calibration::Missing { reason } => format!("no coefficients: {reason}"),
             };
             let range = b.range_nm.map_or(String::new(), |r| format!("{}–{} nm, ", r.min, r.max));

@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> Outcome {
         failures(&report);
         print_json(&report)?;
     } else {
-        summary(&report);
+        summary(&report, args.input.shard.is_some() || !args.input.cells.is_empty());
     }
     match report.exit_code {
         0 => Ok(()),
@@ -99,7 +99,8 @@ pub fn run(args: &Args) -> Outcome {
     }
 }
 
-fn summary(report: &RunReport) {
+/// Says what was done; `in_part` when the Collection was left to `collect`.
+fn summary(report: &RunReport, in_part: bool) {
     let t = &report.totals;
     eprintln!(
         "{} of {} scenes done in {:.1} s: {} cells written ({}), {} already there; peak memory reserved {}",
@@ -112,8 +113,11 @@ fn summary(report: &RunReport) {
         Bytes(report.peak_reserved_bytes),
     );
     failures(report);
-    if t.done > 0 {
-        eprintln!("look at: {}/{}/collection.json", report.output, report.pipeline);
+    let place = format!("{}/{}", report.output, report.pipeline);
+    match () {
+        () if t.done == 0 || report.error.is_some() => {}
+        () if in_part => eprintln!("when all parts are done: fieldglow collect {place}"),
+        () => eprintln!("look at: {place}/collection.json"),
     }
 }
 

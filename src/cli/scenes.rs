@@ -41,13 +41,14 @@ pub struct Input {
     /// `collect`.
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     pub cells: Vec<String>,
-    /// Make only cells that touch the shapes of this vector file. Cells are whole all the same.
+    /// Make only cells that touch the shapes of this vector file (GeoJSON, GeoPackage, …); they are not cut at its edges.
     #[arg(long, value_name = "FILE")]
     pub aoi: Option<PathBuf>,
-    /// Take only every N-th scene: run K of N that share one list. The Collection is left to `collect`.
+    /// Take only the scenes that fall to run K of N runs over one list: each takes about one in N, chosen by the scenes' ids.
+    /// The Collection is left to `collect`.
     #[arg(long, value_name = "K/N")]
     pub shard: Option<Shard>,
-    /// Memory for pixels, tiles and caches together.
+    /// Memory for pixels, tiles and caches together, such as `512MiB`.
     #[arg(long, default_value = "2GiB", value_name = "BYTES")]
     pub memory: Bytes,
 }

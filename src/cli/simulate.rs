@@ -15,7 +15,7 @@ pub struct Args {
     /// Lamps at night, seen by a camera of red, green and blue, instead of farmland by day.
     #[arg(long)]
     night: bool,
-    /// Draws land, lamps, relief and noise.
+    /// Another seed makes other land, lamps, relief and noise.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Columns and rows of the multispectral image, such as 1024 or 2048x1024; the panchromatic one has four times as many.
@@ -24,7 +24,7 @@ pub struct Args {
     /// Multispectral pixel, metres; the panchromatic one is a quarter of it. [default: 3, at night 0.92]
     #[arg(long, value_name = "M")]
     gsd: Option<f64>,
-    /// Longitude and latitude of the scene centre, degrees.
+    /// Longitude and latitude of the scene centre, degrees. [default: 125.35 43.88]
     #[arg(long, num_args = 2, value_names = ["LON", "LAT"], allow_negative_numbers = true)]
     center: Option<Vec<f64>>,
     /// Acquisition time. [default: 2026-07-15T02:30:00Z, at night 2026-07-15T14:30:00Z]
@@ -48,7 +48,7 @@ pub struct Args {
     /// Multispectral image only.
     #[arg(long, conflicts_with = "night")]
     no_pan: bool,
-    /// Product level: `l1` (sensor geometry with RPC) or `l3` (orthorectified, UTM).
+    /// Product level: `l1` (sensor geometry with RPC; at night `L1A`) or `l3` (`L3C`: orthorectified, UTM).
     #[arg(long, default_value = "l1")]
     level: Level,
     /// DEFLATE strips instead of uncompressed ones.

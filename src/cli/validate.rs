@@ -15,7 +15,7 @@ pub struct Args {
     /// TIFF files, STAC documents, or folders that hold them.
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// Directories and arrays only: no tile is read, no checksum computed.
+    /// Check structure only: TIFF directories and STAC documents. No tile is read, no checksum computed.
     #[arg(long)]
     quick: bool,
     /// JSON instead of lines.
@@ -41,7 +41,8 @@ pub fn run(args: &Args) -> Outcome {
     }
     files.sort();
     if files.is_empty() {
-        eprintln!("error: there is no TIFF and no STAC document to check");
+        let places: Vec<_> = args.paths.iter().map(|p| format!("`{}`", p.display())).collect();
+        eprintln!("error: no TIFF and no STAC document to check in {}", places.join(", "));
         return Err(Failure::Code(3));
     }
     let verdicts: Vec<Verdict> = files.iter().map(|f| check(f, args.quick)).collect();

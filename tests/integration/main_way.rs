@@ -164,7 +164,9 @@ fn collect_without_items_says_so_and_writes_nothing() {
 fn cells_one_by_one_and_then_all_are_the_same_as_all_at_once() {
     let desk = Desk::new();
     let cell = "UTM51N-7680-E0089-N0632";
-    desk.run(&farm(), &[&Delivery::L1.folder()], &["--cells", cell]).ends_with(0);
+    desk.run(&farm(), &[&Delivery::L1.folder()], &["--cells", cell])
+        .ends_with(0)
+        .says(&["fieldglow collect", "out/farm"]);
     let part = tree(&desk.path("out"));
     assert_eq!(part.len(), 2 * PRODUCTS.len() + 3);
     let own = |n: &String| {
