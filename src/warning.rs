@@ -80,6 +80,8 @@ codes! {
     TimeMismatch = "time-mismatch",
     /// The acquisition starts after it ends; both times are ignored.
     TimeOrder = "time-order",
+    /// The sun is so little below the horizon that the night sky is not dark.
+    Twilight = "twilight",
 }
 
 impl fmt::Display for Code {

@@ -237,7 +237,9 @@ pub fn collection(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> 
     // Every scene Item says what its pipeline says of the Collection; the latest acquisition has the last word.
     let mut told = (String::new(), json!({}));
     let prefix = format!("{pipeline}/");
-    for name in store.list(pipeline, "/item.json")? {
+    // An Item stands two folders below its pipeline: further down there are other pipelines.
+    let own = |name: &String| name.strip_prefix(&prefix).is_some_and(|rest| rest.split('/').count() == 3);
+    for name in store.list(pipeline, "/item.json")?.into_iter().filter(own) {
         let Some(bytes) = store.get(&name)? else { continue };
         let item: Value =
             serde_json::from_slice(&bytes).map_err(|source| EngineError::NoItem { name: name.clone(), source })?;

@@ -54,6 +54,16 @@ pub enum EngineError {
         /// What the scene has.
         has: String,
     },
+    /// A product of lights, by day.
+    #[error(
+        "product `{product}` is for nights: the sun stands {elevation:.1} degrees above the horizon; leave the scene out, or correct its time and sun angles"
+    )]
+    SunIsUp {
+        /// The product.
+        product: String,
+        /// Degrees above the horizon.
+        elevation: f64,
+    },
     /// No product is left.
     #[error("none of the products can be made from this scene (it has {has})")]
     NothingToMake {

@@ -43,7 +43,17 @@ fn night(desk: &Desk, dn: &[Vec<u16>]) -> Tiny {
         .map(|(role, (gain, bias))| format!("role = \"{role}\"\nradiance = {{ gain = {gain:e}, bias = {bias:e} }}"))
         .collect();
     let bands: Vec<&str> = bands.iter().map(String::as_str).collect();
-    Tiny::new(desk, (SIDE, SIDE), dn, "fill = 0\ndata_bits = 12", &bands)
+    let tiny = Tiny::new(desk, (SIDE, SIDE), dn, "fill = 0\ndata_bits = 12", &bands);
+    // Half past ten in the evening, local time.
+    set_time(&tiny, "T02:30:00Z", "T14:30:00Z");
+    tiny
+}
+
+fn set_time(tiny: &Tiny, from: &str, to: &str) {
+    let file = tiny.folder.join("scene.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from));
+    fs::write(&file, text.replace(from, to)).unwrap();
 }
 
 fn lights() -> String {
@@ -146,6 +156,18 @@ fn a_scene_without_dark_ground_fails_and_says_what_to_state() {
     let said = desk.run(&lights(), &[&tiny.folder], &[]).ends_with(3);
     said.says(&["stage survey", "band B", "dark level", "`dark_dn` and `lit_threshold`"]);
     assert!(tree(&desk.path("out")).is_empty());
+}
+
+#[test]
+fn a_scene_by_day_shows_no_lights_and_one_at_dusk_is_remarked_on() {
+    let desk = Desk::new();
+    let tiny = night(&desk, &dn());
+    set_time(&tiny, "T14:30:00Z", "T02:30:00Z");
+    let said = desk.run(&lights(), &[&tiny.folder], &[]).ends_with(3);
+    said.says(&["product `lights` is for nights", "62.9 degrees above the horizon"]);
+    // The sun sets at about 11:15 UTC there.
+    set_time(&tiny, "T02:30:00Z", "T12:00:00Z");
+    desk.run(&lights(), &[&tiny.folder], &[]).ends_with(0).says(&["[twilight]", "below the horizon"]);
 }
 
 #[test]

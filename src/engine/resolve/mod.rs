@@ -16,7 +16,9 @@ use crate::config::{IdentityMode, Mode, Pipeline};
 use crate::error::{Result, ResultExt};
 use crate::geometry::{Sensor, ortho};
 use crate::grid::{Crs, nearest_turn};
-use crate::scene::{Code, Part, Role, Scene, SensorModel, identity};
+use crate::product::Program;
+use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning, identity};
+use crate::units::SunElevation;
 
 /// Resolves a pipeline against a scene. Reads headers, digests and the DEM's extremes, no pixels of the scene.
 ///
@@ -43,6 +45,7 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
 
     let crs = crs(&scene, pipeline, &roles, center)?;
     let layers = products::layers(&scene, pipeline, wanted, illumination.as_ref(), &mut warnings)?;
+    night_sun(&layers, illumination.as_ref(), &mut warnings)?;
     // Last, so that what no override helps against is said first.
     for (_, part) in parts_of(&scene, &roles) {
         let accepted = calibrate::admit(part, pipeline.radiometry.level, &options(pipeline));
@@ -144,6 +147,28 @@ fn illumination(scene: &Scene, pipeline: &Pipeline, center: Option<(f64, f64)>) 
         (Level::Toa, Err(e)) => Err(e.into()),
         (_, Err(_)) => Ok(None),
     }
+}
+
+/// The sun's elevation below which the sky is dark: the end of astronomical twilight, degrees.
+const DARK_SKY_DEG: f64 = -18.0;
+
+/// Lights are only seen when the sun is away.
+fn night_sun(layers: &[Layer], light: Option<&Illumination>, warnings: &mut Vec<Warning>) -> Result<()> {
+    let mut products = layers.iter().flat_map(|l| &l.products);
+    let night = products.find(|p| matches!(p.program, Program::Night(_)));
+    let (Some(product), Some(light)) = (night, light) else { return Ok(()) };
+    let elevation = SunElevation::from(light.zenith).0;
+    if elevation > 0.0 {
+        return Err(EngineError::SunIsUp { product: product.name.clone(), elevation }.into());
+    }
+    if elevation > DARK_SKY_DEG {
+        let message = format!(
+            "the sun stands only {:.1} degrees below the horizon: the sky is not dark, and what is measured as the dark level glows",
+            -elevation
+        );
+        warnings.push(Warning { code: Code::Twilight, message });
+    }
+    Ok(())
 }
 
 fn options(pipeline: &Pipeline) -> calibrate::Options {
