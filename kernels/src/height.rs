@@ -1,6 +1,6 @@
 //! Terrain height at a point: bilinear between the centres of the DEM's pixels.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 use crate::resample::last_bits;
 
@@ -27,7 +27,7 @@ pub fn sample(surface: Surface<'_>, col: &[f64], row: &[f64], out: &mut [f64]) {
     assert_eq!(surface.heights.len(), surface.rows * surface.cols, "a whole window");
     let (cols, rows) = (surface.cols, surface.rows);
     let (last_col, last_row) = (cols.saturating_sub(1) as f64, rows.saturating_sub(1) as f64);
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             // Places first, which is arithmetic of one width, then the four heights around each.

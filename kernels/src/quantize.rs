@@ -1,6 +1,6 @@
 //! From planes to stored numbers.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 use crate::linear::Linear;
 
@@ -39,7 +39,7 @@ where
     let nodata = scale.nodata as i16;
     let is_clipped = |steps: f64| (steps < min) | (steps > max);
     let mut count = 0;
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             // One thing at a time over a piece in the first-level cache, so that each loop is of one width.
@@ -88,7 +88,7 @@ pub fn display(samples: &[f32], linear: Linear, (low, high): (f64, f64), gamma: 
 /// NaN stays NaN; a value too large for `f32` becomes NaN, as no reader takes infinity for a measurement.
 pub fn float<S: Copy + Into<f64>>(samples: &[S], linear: Linear, out: &mut [f32]) {
     assert!(samples.len() == out.len(), "one output per sample");
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for (o, v) in out.iter_mut().zip(samples) {

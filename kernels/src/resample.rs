@@ -4,7 +4,7 @@
 //! carry at least half of the weight. So outlines neither grow nor shrink by more than half a pixel, nothing invalid ever
 //! leaks into a value, and such pixels carry the [`EDGE`] bit.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 use crate::state::{EDGE, NODATA, PARTIAL};
 
@@ -72,7 +72,7 @@ pub fn bilinear(src: Source<'_>, col: &[f64], row: &[f64], taps: &mut Taps, out:
     assert!(row.len() == n && out.state.len() == n, "one result per position");
     assert!(src.state.len() == pixels && src.samples.len() == bands * pixels, "whole pixels");
     assert_eq!(out.planes.len(), bands * out.plane_len, "a plane per band");
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             find_neighbours(src, col, row, taps, out.state);
@@ -159,7 +159,7 @@ pub fn interleave(planes: &[f32], bands: usize, out: &mut [f32]) {
             }
         }
     }
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || match bands {
             1 => out.copy_from_slice(planes),

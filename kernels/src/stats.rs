@@ -1,6 +1,6 @@
 //! Exact statistics of stored values. Integers are summed exactly, so any order of merging gives the same numbers.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 /// Count, extremes and power sums of integer samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub fn add_interleaved<T: Copy + Into<i32>>(stats: &mut [IntegerStats], samples:
     if bands == 0 {
         return;
     }
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for piece in samples.chunks(PIECE * bands) {
