@@ -174,6 +174,26 @@ pub fn interleave(planes: &[f32], bands: usize, out: &mut [f32]) {
     );
 }
 
+/// Takes one band out of samples that stand side by side.
+pub fn take_band(samples: &[f32], bands: usize, band: usize, out: &mut [f32]) {
+    assert!(samples.len() == bands * out.len() && band < bands, "whole pixels");
+    #[inline(always)]
+    fn take<const B: usize>(samples: &[f32], band: usize, out: &mut [f32]) {
+        for (o, pixel) in out.iter_mut().zip(samples.chunks_exact(B)) {
+            *o = pixel[band];
+        }
+    }
+    vectorized(
+        #[inline(always)]
+        || match bands {
+            1 => out.copy_from_slice(samples),
+            3 => take::<3>(samples, band, out),
+            4 => take::<4>(samples, band, out),
+            _ => out.iter_mut().zip(samples.iter().skip(band).step_by(bands)).for_each(|(o, v)| *o = *v),
+        },
+    );
+}
+
 /// The value between four neighbours.
 #[inline(always)]
 fn between(top: [f32; 2], bottom: [f32; 2], fx: f32, fy: f32) -> f32 {
@@ -285,7 +305,13 @@ mod tests {
         let expected: Vec<f32> = (0..pixels).flat_map(|p| (0..bands).map(move |b| planes[b * pixels + p])).collect();
         let mut samples = vec![0.0; planes.len()];
         interleave(planes, bands, &mut samples);
-        assert!(samples.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()));
+        let same = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits());
+        assert!(same(&samples, &expected));
+        for (band, plane) in planes.chunks_exact(pixels).enumerate() {
+            let mut taken = vec![0.0; pixels];
+            take_band(&samples, bands, band, &mut taken);
+            assert!(same(&taken, plane));
+        }
         let (col, row): (Vec<f64>, Vec<f64>) = at.iter().copied().unzip();
         let mut values = vec![0.0; bands * at.len()];
         let mut out_state = vec![0; at.len()];

@@ -32,14 +32,50 @@ pub fn fill_to_nan(samples: &mut [f32], fill: f32) {
     );
 }
 
-/// Sets [`SATURATED`] where a sample is at or above `ceiling`.
-pub fn mark_saturated(samples: &[f32], ceiling: f32, state: &mut [u16]) {
-    assert_eq!(samples.len(), state.len(), "one state per sample");
+/// Finds out the states of pixels whose samples stand side by side, (pixel, band), and makes samples that are no
+/// measurement NaN: those equal to `fill`, and those that are not finite. [`SATURATED`] where a sample is at or above
+/// `ceiling`, [`NODATA`] (and nothing else) where no band is valid, [`PARTIAL`] where only some are.
+///
+/// # Invalid pixels
+/// NaN stays NaN; a NaN `fill` marks none, nor does a NaN `ceiling`.
+pub fn mark_pixels(samples: &mut [f32], bands: usize, fill: f32, ceiling: f32, state: &mut [u16]) {
+    #[inline(always)]
+    fn mark<const B: usize>(samples: &mut [f32], fill: f32, ceiling: f32, state: &mut [u16]) {
+        for (pixel, s) in samples.chunks_exact_mut(B).zip(state) {
+            let (mut invalid, mut saturated) = (0u16, 0u16);
+            for v in pixel {
+                let is_invalid = (*v == fill) | !v.is_finite();
+                invalid += u16::from(is_invalid);
+                // Fill first: a fill value above the ceiling is no saturated measurement.
+                saturated |= u16::from((*v >= ceiling) & !is_invalid);
+                *v = if is_invalid { f32::NAN } else { *v };
+            }
+            *s = state_of(invalid, saturated, B as u16);
+        }
+    }
+    #[inline(always)]
+    fn state_of(invalid: u16, saturated: u16, bands: u16) -> u16 {
+        let defects = saturated * SATURATED + u16::from(invalid > 0) * PARTIAL;
+        if invalid == bands { NODATA } else { defects }
+    }
+    assert_eq!(samples.len(), bands * state.len(), "whole pixels");
     vectorized(
         #[inline(always)]
-        || {
-            for (s, v) in state.iter_mut().zip(samples) {
-                *s |= if *v >= ceiling { SATURATED } else { 0 };
+        || match bands {
+            1 => mark::<1>(samples, fill, ceiling, state),
+            3 => mark::<3>(samples, fill, ceiling, state),
+            4 => mark::<4>(samples, fill, ceiling, state),
+            _ => {
+                for (pixel, s) in samples.chunks_exact_mut(bands.max(1)).zip(&mut *state) {
+                    let (mut invalid, mut saturated) = (0, 0);
+                    for v in pixel {
+                        let mut one = [0];
+                        mark::<1>(std::slice::from_mut(v), fill, ceiling, &mut one);
+                        invalid += one[0] & NODATA;
+                        saturated |= u16::from(one[0] & SATURATED != 0);
+                    }
+                    *s = state_of(invalid, saturated, bands as u16);
+                }
             }
         },
     );
@@ -84,13 +120,45 @@ mod tests {
     #[test]
     fn nodata_needs_every_band_and_silences_other_bits() {
         let mut planes = [0.0, 0.0, 5.0, 4095.0, 0.0, 7.0, 6.0, 8.0];
-        let mut state = [0u16; 4];
+        let mut state = [SATURATED, 0, 0, SATURATED];
         fill_to_nan(&mut planes, 0.0);
-        mark_saturated(&planes[..4], 4095.0, &mut state);
         mark_invalid(&planes, &mut state);
         assert_eq!(state, [NODATA, PARTIAL, 0, SATURATED]);
         let mut odd = [f32::INFINITY, f32::NEG_INFINITY, 65535.0, 1.0];
         fill_to_nan(&mut odd, 65535.0);
         assert!(odd[..3].iter().all(|v| v.is_nan()) && odd[3] == 1.0);
+    }
+
+    #[test]
+    fn pixels_side_by_side_have_the_states_of_planes() {
+        let value = |i: usize| match (i * 7919) % 11 {
+            0..=2 => 0.0,
+            3 => f32::NAN,
+            4 => f32::INFINITY,
+            5 => 4095.0,
+            v => v as f32,
+        };
+        for bands in [1, 2, 3, 4, 5] {
+            for (fill, ceiling) in [(0.0, 4095.0), (f32::NAN, 4095.0), (4095.0, 6.0), (0.0, f32::NAN)] {
+                let pixels = 97;
+                let mut planes: Vec<f32> = (0..bands * pixels).map(value).collect();
+                let mut together: Vec<f32> =
+                    (0..pixels).flat_map(|p| (0..bands).map(move |b| value(b * pixels + p))).collect();
+                let (mut expected, mut found) = (vec![0; pixels], vec![9; pixels]);
+                for plane in planes.chunks_exact_mut(pixels) {
+                    fill_to_nan(plane, fill);
+                    let saturated = plane.iter().map(|v| if *v >= ceiling { SATURATED } else { 0 });
+                    expected.iter_mut().zip(saturated).for_each(|(s, bit)| *s |= bit);
+                }
+                mark_invalid(&planes, &mut expected);
+                mark_pixels(&mut together, bands, fill, ceiling, &mut found);
+                assert_eq!(found, expected, "{bands} {fill} {ceiling}");
+                for p in 0..pixels {
+                    for b in 0..bands {
+                        assert_eq!(together[p * bands + b].is_nan(), planes[b * pixels + p].is_nan());
+                    }
+                }
+            }
+        }
     }
 }

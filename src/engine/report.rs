@@ -60,7 +60,7 @@ impl StageSeconds {
 /// What was read of the sources.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Reads {
-    /// Windows of bands that were asked of the readers.
+    /// Windows that were asked of the readers, all bands of a file at once where they stand in one.
     pub requests: u64,
     /// Samples in them.
     pub samples: u64,

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use fieldglow_kernels::lights::Lights;
@@ -22,6 +23,7 @@ use crate::picture;
 use crate::product::{Encoding, NightBand, Product, Program, Scratch};
 use crate::pyramid::{self, Share};
 use crate::raster::{Block, RawTile, Samples};
+use crate::read;
 
 /// Statistics of one band of one unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,11 +105,10 @@ struct UnitSource<'a> {
     pixels: Option<Pixels>,
 }
 
-/// Source pixels of a window, invalid samples as NaN.
+/// Source pixels of a window.
 struct Pixels {
     window: Window,
-    /// Samples side by side, (row, col, band), where they are interpolated; planes, (band, row, col), where they are taken
-    /// as they are.
+    /// Samples side by side, (row, col, band); NaN = invalid.
     samples: Vec<f32>,
     state: Vec<u16>,
     /// No state has any bit.
@@ -127,10 +128,9 @@ fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Outpu
                 located.unit(plan, input, l.pixel_m, window).within(|c| c.stage = Some("geometry"))?;
             out.seconds.locate += started.elapsed().as_secs_f64();
             let started = Instant::now();
-            let as_planes = matches!(located, super::locate::UnitLocated::Same);
             let pixels = source
                 .map(|w| {
-                    read(input, w, as_planes, part.sample.bits(), out)
+                    read(input, w, part.sample.bits(), out)
                         .within(|c| c.band = c.band.take().or(Some(part.name.clone())))
                 })
                 .transpose()?;
@@ -140,53 +140,51 @@ fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Outpu
         .collect()
 }
 
-/// Rows that are read together: their planes stay in the cache of a core until they are put side by side.
+/// Rows that are read together: they stay in the cache of a core until their states are known.
 const READ_ROWS: usize = 64;
 
 /// Reads a window of all bands of an input. `sample_bits` are those of a sample in the file.
-fn read(input: &Input, window: Window, as_planes: bool, sample_bits: u32, out: &mut Output) -> Result<Pixels> {
+fn read(input: &Input, window: Window, sample_bits: u32, out: &mut Output) -> Result<Pixels> {
     let bands = input.bands.len();
-    let (samples, state) = (vec![0.0; bands * window.pixels()], vec![0; window.pixels()]);
-    let mut pixels = Pixels { window, samples, state, clean: false };
-    if as_planes {
-        read_planes(input, window, &mut pixels.samples, &mut pixels.state, sample_bits, out)?;
-        return Ok(pixels);
-    }
-    let mut planes = vec![0.0; bands * READ_ROWS.min(window.rows) * window.cols];
+    let (mut samples, mut state) = (vec![0.0; bands * window.pixels()], vec![0; window.pixels()]);
+    let (fill, ceiling) = (input.fill.unwrap_or(f32::NAN), input.saturation.unwrap_or(f32::NAN));
+    let mut scratch = read::Scratch::default();
+    let mut planes = Vec::new();
     for top in (0..window.rows).step_by(READ_ROWS) {
         let rows = READ_ROWS.min(window.rows - top);
         let part = Window::new(window.row + top as i64, window.col, rows, window.cols);
         let at = top * window.cols..(top + rows) * window.cols;
-        let planes = &mut planes[..bands * part.pixels()];
-        read_planes(input, part, planes, &mut pixels.state[at.clone()], sample_bits, out)?;
-        resample::interleave(planes, bands, &mut pixels.samples[bands * at.start..bands * at.end]);
+        let samples = &mut samples[bands * at.start..bands * at.end];
+        read_part(input, part, &mut scratch, &mut planes, samples, out).within(|c| c.stage = Some("read"))?;
+        state::mark_pixels(samples, bands, fill, ceiling, &mut state[at]);
     }
-    pixels.clean = pixels.state.iter().all(|s| *s == 0);
-    Ok(pixels)
+    out.reads.samples += samples.len() as u64;
+    out.reads.bytes += samples.len() as u64 * u64::from(sample_bits / 8);
+    let clean = state.iter().all(|s| *s == 0);
+    Ok(Pixels { window, samples, state, clean })
 }
 
-/// Reads a window of all bands of an input, plane by plane, and its states.
-fn read_planes(
+/// Reads some rows: from one file at once, or band by band where each has its own.
+fn read_part(
     input: &Input,
     window: Window,
-    planes: &mut [f32],
-    states: &mut [u16],
-    sample_bits: u32,
+    scratch: &mut read::Scratch,
+    planes: &mut Vec<f32>,
+    samples: &mut [f32],
     out: &mut Output,
 ) -> Result<()> {
-    let pixels = window.pixels();
-    for (band, plane) in input.bands.iter().zip(planes.chunks_exact_mut(pixels)) {
-        band.raster.read(band.index, window, plane).within(|c| c.stage = Some("read"))?;
+    let Some(first) = input.bands.first() else { return Ok(()) };
+    if input.bands.iter().all(|b| Arc::ptr_eq(&b.raster, &first.raster)) {
         out.reads.requests += 1;
-        out.reads.samples += pixels as u64;
-        out.reads.bytes += pixels as u64 * u64::from(sample_bits / 8);
-        // Fill first: a fill value above the ceiling is no saturated measurement.
-        state::fill_to_nan(plane, input.fill.unwrap_or(f32::NAN));
-        if let Some(ceiling) = input.saturation {
-            state::mark_saturated(plane, ceiling, states);
-        }
+        let bands: Vec<usize> = input.bands.iter().map(|b| b.index).collect();
+        return Ok(first.raster.read_together(&bands, window, scratch, samples)?);
     }
-    state::mark_invalid(planes, states);
+    planes.resize(samples.len(), 0.0);
+    for (band, plane) in input.bands.iter().zip(planes.chunks_exact_mut(window.pixels())) {
+        out.reads.requests += 1;
+        band.raster.read(band.index, window, plane)?;
+    }
+    resample::interleave(planes, input.bands.len(), samples);
     Ok(())
 }
 
@@ -275,9 +273,9 @@ fn take(from: &Pixels, top: usize, bands: usize, (rows, cols): (usize, usize), p
     for r in 0..height {
         let (to, at) = (r * cols..r * cols + width, (top + r) * from.window.cols);
         states[to.clone()].copy_from_slice(&from.state[at..at + width]);
+        let line = &from.samples[bands * at..bands * (at + width)];
         for b in 0..bands {
-            let at = b * from.window.pixels() + at;
-            planes[b * rows * cols..][to.clone()].copy_from_slice(&from.samples[at..at + width]);
+            resample::take_band(line, bands, b, &mut planes[b * rows * cols..][to.clone()]);
         }
     }
 }

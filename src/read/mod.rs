@@ -3,13 +3,16 @@
 //! Invariant: a handle is used by one thread at a time (GDAL's datasets are not shareable), and never waited for: a pool
 //! that is empty opens another one. GDAL's 1-based bands and its (columns, rows) order do not leave this folder.
 
+mod plain;
 mod shapes;
 mod terrain;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, Once, PoisonError};
 
+use fieldglow_kernels::resample;
 use gdal::{Dataset, DatasetOptions, GdalOpenFlags};
+use plain::Plain;
 
 pub use shapes::Shapes;
 pub use terrain::{HeightWindow, Heights};
@@ -44,6 +47,19 @@ pub enum ReadError {
         /// What GDAL says.
         #[source]
         source: Box<gdal::errors::GdalError>,
+    },
+    /// Bytes of an uncompressed file cannot be read.
+    #[error(
+        "reading window {window} of `{path}`; the file is damaged or incomplete, compare its size and checksum with the vendor's"
+    )]
+    Bytes {
+        /// The file.
+        path: PathBuf,
+        /// Pixels asked for.
+        window: Window,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
     },
     /// A vector file cannot be used.
     #[error("`{path}` {reason}")]
@@ -127,7 +143,16 @@ pub struct Raster {
     rows: usize,
     cols: usize,
     bands: usize,
+    /// How to read it without GDAL, if that is possible.
+    plain: Option<Plain>,
     idle: Mutex<Vec<Dataset>>,
+}
+
+/// Buffers reused from read to read.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    bytes: Vec<u8>,
+    planes: Vec<f32>,
 }
 
 impl Raster {
@@ -139,7 +164,8 @@ impl Raster {
         let dataset = handle(path)?;
         let (cols, rows) = dataset.raster_size();
         let bands = dataset.raster_count();
-        Ok(Self { path: path.to_owned(), rows, cols, bands, idle: Mutex::new(vec![dataset]) })
+        let plain = Plain::open(path, (rows, cols), bands);
+        Ok(Self { path: path.to_owned(), rows, cols, bands, plain, idle: Mutex::new(vec![dataset]) })
     }
 
     /// The file.
@@ -163,6 +189,30 @@ impl Raster {
     /// [`ReadError::Open`], [`ReadError::Pixels`].
     pub fn read(&self, band: usize, window: Window, out: &mut [f32]) -> Result<(), ReadError> {
         self.read_decimated(band, window, (window.rows, window.cols), out)
+    }
+
+    /// Reads a window of several bands, counted from 0, into `out`, samples side by side, (row, col, band). The window must lie
+    /// inside the raster.
+    ///
+    /// # Errors
+    /// [`ReadError::Open`], [`ReadError::Pixels`], [`ReadError::Bytes`].
+    pub fn read_together(
+        &self,
+        bands: &[usize],
+        window: Window,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) -> Result<(), ReadError> {
+        if let Some(plain) = &self.plain {
+            let failed = |source| ReadError::Bytes { path: self.path.clone(), window, source };
+            return plain.read(bands, window, &mut scratch.bytes, out).map_err(failed);
+        }
+        scratch.planes.resize(out.len(), 0.0);
+        for (band, plane) in bands.iter().zip(scratch.planes.chunks_exact_mut(window.pixels().max(1))) {
+            self.read(*band, window, plane)?;
+        }
+        resample::interleave(&scratch.planes, bands.len(), out);
+        Ok(())
     }
 
     /// Reads a window at fewer pixels, `shape` (rows, cols), each the nearest source pixel.

@@ -134,7 +134,7 @@ fn a_real_report_conforms_and_names_every_broken_scene() {
         let reads = &scene["reads"];
         let samples = reads["samples"].as_u64().unwrap();
         assert!(samples >= 4 * 480 && reads["bytes"] == json!(2 * samples), "{reads}");
-        assert_eq!(reads["requests"].as_u64().unwrap() % 4, 0);
+        assert!((1..100).contains(&reads["requests"].as_u64().unwrap()), "{reads}");
         assert_eq!(scene["read_amplification"].as_f64().unwrap(), samples as f64 / (4.0 * 480.0));
     }
     let peak = report["peak_resident_bytes"].as_u64().unwrap();
