@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::error::{Class, Context, Error, chain};
 use crate::scene::Warning;
+use crate::store;
 
 /// Listens to a run. Called from several threads; must not block.
 pub trait Progress: Sync {
@@ -154,6 +155,17 @@ impl SceneOutcome {
     }
 }
 
+/// The store of a run.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct StoreReport {
+    /// What was found out about it at the start.
+    #[serde(flatten)]
+    pub found: store::Found,
+    /// What it was asked.
+    #[serde(flatten)]
+    pub account: store::Account,
+}
+
 /// What became of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunReport {
@@ -165,6 +177,8 @@ pub struct RunReport {
     pub pipeline: String,
     /// Where everything stands.
     pub output: String,
+    /// What the store keeps to, and what it was asked.
+    pub store: StoreReport,
     /// Scene by scene.
     pub scenes: Vec<SceneOutcome>,
     /// Wall time, seconds.
@@ -223,6 +237,10 @@ mod tests {
             version: "",
             pipeline: String::new(),
             output: String::new(),
+            store: StoreReport {
+                found: store::Found { conditional_create: store::ConditionalCreate::Honoured },
+                account: store::Account::default(),
+            },
             scenes,
             seconds: 0.0,
             peak_reserved_bytes: 0,
