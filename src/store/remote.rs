@@ -173,18 +173,21 @@ impl Store for Remote {
         let probe = self.path(&format!(".fieldglow-probe-{}-{:016x}", std::process::id(), RandomState::new().hash_one(0)))?;
         let found = self.inner.block_on(async {
             let found = self.try_to_write(&probe).await;
+            if found.as_ref().is_err_and(|fault| !fault.passes()) {
+                // It was refused, so there is nothing to remove.
+                return found;
+            }
             let Inner { objects, patience, .. } = &*self.inner;
             let gone = patience.until("removing the probe", async || objects.delete(&probe).await).await;
-            match (found, gone) {
-                (Err(fault), _) => Err(fault),
-                (Ok(_), Err(fault)) if fault.passes() => Err(fault),
-                (Ok(found), Err(fault)) if fault != Fault::Missing => {
-                    // Those who may write and not delete can make products all the same.
-                    tracing::warn!("the probe `{probe}` stays: it cannot be removed: {fault}");
-                    Ok(found)
+            match gone {
+                Err(fault) if found.is_ok() && fault.passes() => return Err(fault),
+                // Those who may write and not delete can make products all the same.
+                Err(fault) if fault != Fault::Missing => {
+                    tracing::warn!("the probe `{probe}` may remain, as it cannot be removed: {fault}");
                 }
-                (Ok(found), _) => Ok(found),
+                _ => {}
             }
+            found
         });
         let conditional_create = found.map_err(|source| StoreError::Setup { url: self.url(), source })?;
         Ok(Found { conditional_create })

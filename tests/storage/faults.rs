@@ -9,18 +9,18 @@ use sha2::{Digest, Sha256};
 use crate::own_server::environment;
 use crate::server::{BUCKET, Failing, Kind, Server};
 
-/// What a run does with its store, small: probe, documents, objects of one part and of several, a list.
-fn work(store: &dyn Store) -> Result<(), StoreError> {
+/// What a run does with its store, small: probe, documents, objects of one part and of several of this size, a list.
+pub fn work(store: &dyn Store, part_bytes: usize) -> Result<(), StoreError> {
     store.probe()?;
     if store.get("p/plan.json")?.is_none() {
         store.put("p/plan.json", b"plan")?;
     }
-    for (name, parts) in [("p/one.tif", 1), ("p/many.tif", 7)] {
+    for (name, parts) in [("p/one.tif", 1), ("p/many.tif", 4)] {
         let mut sink = store.start(name)?;
         let mut digest = Sha256::new();
         digest.update(b"beginning");
         for k in 0..parts {
-            let part = vec![k as u8 * 3 + 1; 200_000 + k];
+            let part = vec![k as u8 * 3 + 1; part_bytes + k];
             sink.put(&part)?;
             digest.update(&part);
         }
@@ -38,7 +38,8 @@ fn work(store: &dyn Store) -> Result<(), StoreError> {
 fn attempt(server: &Server, scheme: &str, patience: &str) -> Result<(), StoreError> {
     let settings =
         [("FIELDGLOW_STORE_TIMEOUT", "0.4"), ("FIELDGLOW_STORE_PAUSE", "0.005"), ("FIELDGLOW_STORE_PATIENCE", patience)];
-    work(&*open_with(&format!("{scheme}://{BUCKET}/x"), &environment(server, &settings)).unwrap())
+    // More than an answer that is taken whole, when read back.
+    work(&*open_with(&format!("{scheme}://{BUCKET}/x"), &environment(server, &settings)).unwrap(), 300_000)
 }
 
 /// What a run without faults leaves, and how many requests it takes.

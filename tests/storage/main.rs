@@ -7,8 +7,17 @@
 #![expect(clippy::print_stdout, reason = "counts of what was tried")]
 
 mod contract;
+#[path = "../integration/delivery.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod delivery;
 mod faults;
+#[path = "../integration/harness.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod harness;
+#[path = "../integration/image.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod image;
 mod own_server;
-
-
+mod program;
+mod real;
 mod server;

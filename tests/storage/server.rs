@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -68,6 +68,8 @@ pub struct State {
     pub ignores_conditions: bool,
     /// Objects made in parts get one wrong byte.
     pub corrupts: bool,
+    /// A real server that is asked in this one's place; this one only fails.
+    pub upstream: Option<SocketAddr>,
     /// Answers every request so, whatever it is.
     pub refusal: Option<(u16, String)>,
     serial: usize,
@@ -143,6 +145,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 struct Request {
+    /// As it came.
+    head: String,
     method: String,
     path: String,
     query: BTreeMap<String, String>,
@@ -205,28 +209,28 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
         state.failed += usize::from(fault.is_some());
         fault
     };
-    let answer = match fault {
-        Some(kind) if !kind.is_done() => Answer::error(503, "SlowDown"),
-        _ => answer(&request, &mut lock(state)),
+    let is_head = request.method == "HEAD";
+    let busy = || Answer::error(503, "SlowDown").bytes(is_head);
+    let upstream = lock(state).upstream;
+    let bytes = match (fault, upstream) {
+        (Some(kind), _) if !kind.is_done() => busy(),
+        (_, Some(upstream)) => forward(&request, upstream)?,
+        _ => answer(&request, &mut lock(state)).bytes(is_head),
     };
-    let bytes = answer.bytes(request.method == "HEAD");
     match fault {
-        None => stream.write_all(&bytes).ok(),
-        Some(Kind::Busy | Kind::BusyAfter) => {
-            stream.write_all(&Answer::error(503, "SlowDown").bytes(request.method == "HEAD")).ok()
-        }
+        None => stream.write_all(&bytes).ok().filter(|()| upstream.is_none()),
+        Some(Kind::Busy | Kind::BusyAfter) => stream.write_all(&busy()).ok(),
         Some(Kind::Reset | Kind::ResetAfter) => {
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
             None
         }
         Some(Kind::Short) => {
-            let _ = stream.write_all(&bytes[..half(&bytes, &answer)]);
-            let _ = stream.shutdown(Shutdown::Both);
+            let _ = stream.write_all(half(&bytes));
             None
         }
         Some(kind) => {
             if kind == Kind::StallHalfway {
-                let _ = stream.write_all(&bytes[..half(&bytes, &answer)]);
+                let _ = stream.write_all(half(&bytes));
             }
             // Until the other side has had enough.
             let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
@@ -237,9 +241,21 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
 }
 
 /// Half of the body where there is one, otherwise half of the head.
-fn half(bytes: &[u8], answer: &Answer) -> usize {
-    let body = answer.body.len().min(bytes.len());
-    if body > 1 { bytes.len() - body / 2 } else { bytes.len() / 2 }
+fn half(bytes: &[u8]) -> &[u8] {
+    let head = bytes.windows(4).position(|w| w == b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
+    let body = bytes.len() - head;
+    &bytes[..if body > 1 { head + body / 2 } else { head / 2 }]
+}
+
+/// The answer of another server, which closes the connection after it.
+fn forward(request: &Request, upstream: SocketAddr) -> Option<Vec<u8>> {
+    let mut stream = TcpStream::connect(upstream).ok()?;
+    let head = request.head.trim_end();
+    stream.write_all(format!("{head}\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
+    stream.write_all(&request.body).ok()?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 fn read(mut stream: &TcpStream) -> Option<Request> {
@@ -271,7 +287,8 @@ fn read(mut stream: &TcpStream) -> Option<Request> {
         let (k, v) = pair.split_once('=').unwrap_or((pair, ""));
         (decoded(k), decoded(&v.replace('+', " ")))
     });
-    Some(Request { method, path: decoded(path), query: query.collect(), headers, body })
+    let (path, head) = (decoded(path), text.clone());
+    Some(Request { head, method, path, query: query.collect(), headers, body })
 }
 
 fn decoded(text: &str) -> String {
