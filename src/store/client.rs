@@ -102,7 +102,7 @@ struct Service {
 #[async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        if self.metadata || is_link_local(request.uri()) {
+        if self.metadata || is_metadata(request.uri()) {
             return self.ask_metadata(request).await.map_err(unrepeated);
         }
         self.ask(request).await.map_err(unrepeated)
@@ -143,7 +143,9 @@ impl Service {
         let text = whole(body.bytes_stream(), MOST_ERROR_BYTES, settings.timeout).await.unwrap_or_default();
         let code = code_of(&text, &parts.headers);
         let of_object = match status {
-            StatusCode::NOT_FOUND => !matches!(code.as_deref(), Some("NoSuchBucket" | "ContainerNotFound" | "NoSuchUpload")),
+            StatusCode::NOT_FOUND => {
+                !matches!(code.as_deref(), Some("NoSuchBucket" | "ContainerNotFound" | "NoSuchUpload"))
+            }
             StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED | StatusCode::NOT_MODIFIED => is_conditional,
             _ => false,
         };
@@ -173,14 +175,12 @@ impl Service {
     }
 }
 
-/// True for the addresses where clouds answer questions about the machine.
-fn is_link_local(uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    match host.parse() {
-        Ok(std::net::IpAddr::V4(v4)) => v4.is_link_local(),
-        Ok(std::net::IpAddr::V6(v6)) => v6.is_unicast_link_local() || host.starts_with("fd00:ec2:"),
-        Err(_) => host == "metadata.google.internal",
-    }
+/// Where clouds answer questions about the machine: EC2 and Azure, ECS, EKS, and the first and the last over IPv6.
+const METADATA_HOSTS: [&str; 6] =
+    ["169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23", "metadata.google.internal"];
+
+fn is_metadata(uri: &Uri) -> bool {
+    METADATA_HOSTS.contains(&uri.host().unwrap_or_default().trim_matches(['[', ']']))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
@@ -260,11 +260,12 @@ mod tests {
             ("http://169.254.169.254/latest/api/token", true),
             ("http://169.254.170.2/creds", true),
             ("http://metadata.google.internal/x", true),
-            ("http://[fe80::1]/", true),
+            ("http://[fd00:ec2::254]/", true),
+            ("http://169.254.1.1/bucket", false),
             ("https://s3.eu-west-1.amazonaws.com/bucket", false),
             ("http://127.0.0.1:7480/bucket", false),
         ] {
-            assert_eq!(is_link_local(&uri.parse().unwrap()), is, "{uri}");
+            assert_eq!(is_metadata(&uri.parse().unwrap()), is, "{uri}");
         }
     }
 }

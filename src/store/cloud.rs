@@ -195,7 +195,10 @@ mod tests {
         for (url, expected) in [
             ("s3://key:secret@bucket/x?token=1#f", "s3://bucket/x"),
             ("https://u:p@host:8080/a/b.tif?X-Amz-Signature=1", "https://host:8080/a/b.tif"),
-            ("abfss://container@account.dfs.core.windows.net/x?sig=1", "abfss://container@account.dfs.core.windows.net/x"),
+            (
+                "abfss://container@account.dfs.core.windows.net/x?sig=1",
+                "abfss://container@account.dfs.core.windows.net/x",
+            ),
         ] {
             assert_eq!(bare(&Url::parse(url).unwrap()).as_str(), expected);
         }
@@ -205,9 +208,13 @@ mod tests {
     fn keys_come_from_the_shared_files_unless_the_environment_has_them() {
         let dir = tempfile::tempdir().unwrap();
         let (keys, config) = (dir.path().join("credentials"), dir.path().join("config"));
-        std::fs::write(&keys, "[default]\naws_access_key_id=A\n[eo]\n# x=y\nAWS_ACCESS_KEY_ID = B\naws_secret_access_key = s=\n")
+        std::fs::write(
+            &keys,
+            "[default]\naws_access_key_id=A\n[eo]\n# x=y\nAWS_ACCESS_KEY_ID = B\naws_secret_access_key = s=\n",
+        )
+        .unwrap();
+        std::fs::write(&config, "[default]\nregion = r0\n[profile eo]\nregion = r1\nendpoint_url = http://h:1\n")
             .unwrap();
-        std::fs::write(&config, "[default]\nregion = r0\n[profile eo]\nregion = r1\nendpoint_url = http://h:1\n").unwrap();
         let files = [
             ("AWS_SHARED_CREDENTIALS_FILE", keys.to_str().unwrap()),
             ("AWS_CONFIG_FILE", config.to_str().unwrap()),
@@ -215,8 +222,12 @@ mod tests {
         ];
         let found = shared_files(&Environment::new(files));
         let text = |key, value: &str| (key, value.to_owned());
-        let expected =
-            [text(S3Key::Region, "r1"), text(S3Key::Endpoint, "http://h:1"), text(S3Key::AccessKeyId, "B"), text(S3Key::SecretAccessKey, "s=")];
+        let expected = [
+            text(S3Key::Region, "r1"),
+            text(S3Key::Endpoint, "http://h:1"),
+            text(S3Key::AccessKeyId, "B"),
+            text(S3Key::SecretAccessKey, "s="),
+        ];
         assert_eq!(found, expected);
         let with_keys = Environment::new(files.into_iter().chain([("AWS_ACCESS_KEY_ID", "C")]));
         assert_eq!(shared_files(&with_keys), expected[..2]);

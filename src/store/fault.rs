@@ -136,7 +136,10 @@ impl fmt::Display for Fault {
             Self::Unreachable(why) => write!(f, "the store cannot be reached ({why})"),
             Self::Interrupted => f.write_str("the connection ended too early"),
             Self::Certificate(why) => {
-                write!(f, "the certificate of the store is not accepted ({why}); SSL_CERT_FILE names further authorities")
+                write!(
+                    f,
+                    "the certificate of the store is not accepted ({why}); SSL_CERT_FILE names further authorities"
+                )
             }
             Self::NoCredentials => f.write_str(
                 "no credentials were found: there are none in the environment or a credentials file, and no cloud's \
@@ -197,10 +200,14 @@ mod tests {
     #[test]
     fn what_passes_and_what_lasts() {
         let answer = |status, code: &str| Fault::Answer { status, code: Some(code.into()), wait: None };
-        for (status, code) in [(500, ""), (503, ""), (429, ""), (408, ""), (400, "RequestTimeout"), (404, "NoSuchUpload")] {
+        for (status, code) in
+            [(500, ""), (503, ""), (429, ""), (408, ""), (400, "RequestTimeout"), (404, "NoSuchUpload")]
+        {
             assert!(answer(status, code).passes(), "{status} {code}");
         }
-        for (status, code) in [(403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidArgument"), (501, ""), (301, "")] {
+        for (status, code) in
+            [(403, "AccessDenied"), (404, "NoSuchBucket"), (400, "InvalidArgument"), (501, ""), (301, "")]
+        {
             assert!(!answer(status, code).passes(), "{status} {code}");
         }
         assert!(Fault::Silent(Duration::ZERO).passes() && Fault::Interrupted.passes());

@@ -96,7 +96,8 @@ pub async fn pull(
             Err(e) => return Err(e),
         };
         if found.meta.size > most {
-            let message = format!("the object has {} bytes, more than the {most} that are read at once", found.meta.size);
+            let message =
+                format!("the object has {} bytes, more than the {most} that are read at once", found.meta.size);
             return Err(failed(Fault::Senseless(message)));
         }
         let same = resumed.is_some_and(|s| s.etag == found.meta.e_tag && s.size == found.meta.size);

@@ -170,7 +170,8 @@ impl Store for Remote {
     fn probe(&self) -> Result<Found, StoreError> {
         self.uploads()?;
         // A name of its own, as others may be at the same.
-        let probe = self.path(&format!(".fieldglow-probe-{}-{:016x}", std::process::id(), RandomState::new().hash_one(0)))?;
+        let probe =
+            self.path(&format!(".fieldglow-probe-{}-{:016x}", std::process::id(), RandomState::new().hash_one(0)))?;
         let found = self.inner.block_on(async {
             let found = self.try_to_write(&probe).await;
             if found.as_ref().is_err_and(|fault| !fault.passes()) {

@@ -190,7 +190,9 @@ impl RemoteSink {
         match ended {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => tracing::warn!("an unfinished upload of `{name}` may remain: {fault}"),
-            Err(_) => tracing::warn!("an unfinished upload of `{name}` may remain: the store did not end it in {ABORT:?}"),
+            Err(_) => {
+                tracing::warn!("an unfinished upload of `{name}` may remain: the store did not end it in {ABORT:?}")
+            }
         }
     }
 }

@@ -49,7 +49,8 @@ impl Uploads {
         let query = SignedUrlOptions::new().with_query([("uploads", ""), ("prefix", path.as_ref())]);
         let url = self.s3.signed_url_opts(http::Method::GET, &Path::default(), VALID, &query).await?;
         let request = http::Request::get(url.as_str()).body(HttpRequestBody::empty());
-        let request = request.map_err(|_| failed(Fault::Senseless("the store's endpoint makes no valid URL".into())))?;
+        let request =
+            request.map_err(|_| failed(Fault::Senseless("the store's endpoint makes no valid URL".into())))?;
         let answer = self.client.execute(request).await;
         let answer = answer.map_err(|e| failed(fault_of(&e)))?.into_body().bytes().await;
         let answer = answer.map_err(|e| failed(fault_of(&e)))?;

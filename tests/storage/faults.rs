@@ -36,8 +36,11 @@ pub fn work(store: &dyn Store, part_bytes: usize) -> Result<(), StoreError> {
 
 /// `work` in a fresh store whose patience is short.
 fn attempt(server: &Server, scheme: &str, patience: &str) -> Result<(), StoreError> {
-    let settings =
-        [("FIELDGLOW_STORE_TIMEOUT", "0.4"), ("FIELDGLOW_STORE_PAUSE", "0.005"), ("FIELDGLOW_STORE_PATIENCE", patience)];
+    let settings = [
+        ("FIELDGLOW_STORE_TIMEOUT", "0.4"),
+        ("FIELDGLOW_STORE_PAUSE", "0.005"),
+        ("FIELDGLOW_STORE_PATIENCE", patience),
+    ];
     // More than an answer that is taken whole, when read back.
     work(&*open_with(&format!("{scheme}://{BUCKET}/x"), &environment(server, &settings)).unwrap(), 300_000)
 }

@@ -80,7 +80,9 @@ fn the_probe_takes_three_requests_and_says_what_conditions_are_worth() {
 #[test]
 fn what_lasts_is_a_configuration_fault_at_the_probe_and_a_storage_fault_later() {
     let server = Server::start();
-    for (status, code) in [(403, "AccessDenied"), (403, "InvalidAccessKeyId"), (400, "ExpiredToken"), (301, "PermanentRedirect")] {
+    for (status, code) in
+        [(403, "AccessDenied"), (403, "InvalidAccessKeyId"), (400, "ExpiredToken"), (301, "PermanentRedirect")]
+    {
         refused(&server, status, code);
         server.fail(None);
         let error = store(&server, "s3").probe().unwrap_err();
@@ -107,7 +109,8 @@ fn what_lasts_is_a_configuration_fault_at_the_probe_and_a_storage_fault_later() 
 fn what_passes_is_a_passing_fault_also_at_the_probe() {
     let server = Server::start();
     let short = [("FIELDGLOW_STORE_PATIENCE", "0.2"), ("FIELDGLOW_STORE_PAUSE", "0.01")];
-    for (status, code) in [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests"), (408, "RequestTimeout")] {
+    for (status, code) in [(503, "SlowDown"), (500, "InternalError"), (429, "TooManyRequests"), (408, "RequestTimeout")]
+    {
         refused(&server, status, code);
         server.fail(None);
         let error = open_with("s3://tiles/x", &environment(&server, &short)).unwrap().probe().unwrap_err();

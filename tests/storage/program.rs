@@ -93,8 +93,11 @@ impl Local {
 /// server is to stall.
 fn with(server: &Server, patience: &str, kind: Option<Kind>) -> Vec<(String, String)> {
     let timeout = if kind == Some(Kind::Stall) { "0.5" } else { "30" };
-    let settings =
-        [("FIELDGLOW_STORE_TIMEOUT", timeout), ("FIELDGLOW_STORE_PAUSE", "0.005"), ("FIELDGLOW_STORE_PATIENCE", patience)];
+    let settings = [
+        ("FIELDGLOW_STORE_TIMEOUT", timeout),
+        ("FIELDGLOW_STORE_PAUSE", "0.005"),
+        ("FIELDGLOW_STORE_PATIENCE", patience),
+    ];
     let settings = settings.map(|(k, v)| (k.to_owned(), v.to_owned()));
     server.environment().into_iter().chain(settings).collect()
 }
@@ -122,7 +125,10 @@ fn a_run_to_object_storage_stores_the_bytes_of_a_local_run_and_reports_the_store
         let report = local().run(url, &with(&server, "20", None), &[]).ends_with(0).json();
         assert_same_objects(&local().objects, &stored(&server));
         let requests = server.state().requests.len();
-        assert_eq!(report["store"], serde_json::json!({ "conditional_create": "honoured", "requests": requests, "repeated": 0 }));
+        assert_eq!(
+            report["store"],
+            serde_json::json!({ "conditional_create": "honoured", "requests": requests, "repeated": 0 })
+        );
         server.fail(None);
         let again = local().run(url, &with(&server, "20", None), &[]).ends_with(0).json();
         assert_eq!(again["scenes"][0]["bytes_written"], 0);
@@ -162,7 +168,9 @@ fn what_stands_in_storage_is_validated_and_collected_where_it_stands() {
 fn exit_codes_say_whether_trying_again_is_right() {
     let server = Server::start();
     let short = with(&server, "0.1", None);
-    for (refusal, code) in [((403, "AccessDenied"), 1), ((404, "NoSuchBucket"), 1), ((503, "SlowDown"), 75), ((500, "InternalError"), 75)] {
+    for (refusal, code) in
+        [((403, "AccessDenied"), 1), ((404, "NoSuchBucket"), 1), ((503, "SlowDown"), 75), ((500, "InternalError"), 75)]
+    {
         server.state().refusal = Some((refusal.0, refusal.1.to_owned()));
         let said = local().run(OUTPUT, &short, &[]).ends_with(code).says(&[refusal.1, OUTPUT]);
         assert!(!said.stderr.contains("QUOTED") && !said.stderr.contains("AKIATEST"), "{}", said.stderr);
@@ -227,7 +235,13 @@ fn any_request_of_a_run_may_fail_once() {
             server.fail(Some(Failing { from, count: 1, kind, but_not_aborts: false }));
             let said = local().run(OUTPUT, &with(&server, "20", Some(kind)), &[]);
             let state = server.state();
-            assert_eq!((said.code, state.failed), (0, 1), "{kind:?} at {from} of {:?}: {}", state.requests, said.stderr);
+            assert_eq!(
+                (said.code, state.failed),
+                (0, 1),
+                "{kind:?} at {from} of {:?}: {}",
+                state.requests,
+                said.stderr
+            );
             assert!(state.uploads.is_empty(), "{kind:?} at {from} of {:?}", state.requests);
             drop(state);
             assert_same_objects(&local().objects, &stored(&server));
@@ -272,7 +286,8 @@ fn assert_whole(objects: &BTreeMap<String, Vec<u8>>, what: &str) {
         if name.ends_with("/item.json") && !name.contains("/scenes/") {
             let item: Value = serde_json::from_slice(bytes).unwrap();
             for asset in item["assets"].as_object().unwrap().values() {
-                let file = Path::new(name).parent().unwrap().join(asset["href"].as_str().unwrap().trim_start_matches("./"));
+                let file =
+                    Path::new(name).parent().unwrap().join(asset["href"].as_str().unwrap().trim_start_matches("./"));
                 assert!(objects.contains_key(file.to_str().unwrap()), "{what}: {}", file.display());
             }
         }

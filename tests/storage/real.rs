@@ -19,7 +19,10 @@ use crate::server::{Failing, Kind, Server};
 fn variables(server: &str) -> Vec<(String, String)> {
     let name = format!("FIELDGLOW_TEST_{server}");
     let text = std::env::var(&name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`"));
-    text.split_whitespace().map(|pair| pair.split_once('=').unwrap()).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    text.split_whitespace()
+        .map(|pair| pair.split_once('=').unwrap())
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
 }
 
 fn environment(variables: &[(String, String)]) -> Environment {
@@ -101,7 +104,9 @@ fn wrong_keys_and_buckets_end_the_run_as_a_configuration_fault() {
         variables.push((key.0.to_owned(), key.1.to_owned()));
         local().run(&folder(scheme, "wrong"), &variables, &[]).ends_with(1).says(&[code]);
     }
-    for (server, url) in [("CEPH", "s3://no-such-bucket/x"), ("MOTO", "s3://no-such-bucket/x"), ("AZURITE", "az://no-such-bucket/x")] {
+    for (server, url) in
+        [("CEPH", "s3://no-such-bucket/x"), ("MOTO", "s3://no-such-bucket/x"), ("AZURITE", "az://no-such-bucket/x")]
+    {
         let said = local().run(url, &variables(server), &[]).ends_with(1);
         assert!(said.stderr.contains("NoSuchBucket") || said.stderr.contains("ContainerNotFound"), "{}", said.stderr);
     }
@@ -116,7 +121,11 @@ fn any_request_to_ceph_may_fail_once() {
     let proxy = Server::start();
     proxy.state().upstream = Some(upstream.parse().unwrap());
     let direct = environment(&variables);
-    let settings = [("AWS_ENDPOINT_URL", proxy.url()), ("FIELDGLOW_STORE_TIMEOUT", "5".into()), ("FIELDGLOW_STORE_PAUSE", "0.01".into())];
+    let settings = [
+        ("AWS_ENDPOINT_URL", proxy.url()),
+        ("FIELDGLOW_STORE_TIMEOUT", "5".into()),
+        ("FIELDGLOW_STORE_PAUSE", "0.01".into()),
+    ];
     variables.retain(|(name, _)| name != "AWS_ENDPOINT_URL");
     variables.extend(settings.map(|(k, v)| (k.to_owned(), v)));
     let behind = environment(&variables);

@@ -167,7 +167,9 @@ impl Answer {
 
     fn error(status: u16, code: &str) -> Self {
         // As servers do, it quotes what was signed.
-        let body = format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><StringToSign>QUOTED-SECRET</StringToSign></Error>");
+        let body = format!(
+            "<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><StringToSign>QUOTED-SECRET</StringToSign></Error>"
+        );
         Self::new(status, body)
     }
 
@@ -274,10 +276,8 @@ fn read(mut stream: &TcpStream) -> Option<Request> {
     let mut first = lines.next().unwrap().split(' ');
     let (method, target) = (first.next().unwrap().to_owned(), first.next().unwrap());
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let headers: BTreeMap<String, String> = lines
-        .filter_map(|l| l.split_once(':'))
-        .map(|(k, v)| (k.to_ascii_lowercase(), v.trim().to_owned()))
-        .collect();
+    let headers: BTreeMap<String, String> =
+        lines.filter_map(|l| l.split_once(':')).map(|(k, v)| (k.to_ascii_lowercase(), v.trim().to_owned())).collect();
     let length: usize = headers.get("content-length").map_or(0, |l| l.parse().unwrap());
     while body.len() < length {
         let n = stream.read(&mut buffer).ok().filter(|n| *n > 0)?;
@@ -333,7 +333,10 @@ fn answer(request: &Request, state: &mut State) -> Answer {
             state.serial += 1;
             let id = format!("upload-{}", state.serial);
             state.uploads.insert(id.clone(), Upload { key: key.to_owned(), parts: BTreeMap::new() });
-            Answer::new(200, format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"))
+            Answer::new(
+                200,
+                format!("<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"),
+            )
         }
         "POST" if has("uploadId") => complete(request, key, state),
         "DELETE" if has("uploadId") => match state.uploads.remove(&request.query["uploadId"]) {
