@@ -108,12 +108,14 @@ impl Fault {
     pub fn of_http(error: &HttpError) -> Self {
         let mut next: Option<&(dyn StdError + 'static)> = error.source();
         while let Some(e) = next {
-            let inner = e.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref());
-            let tls = e.downcast_ref().or_else(|| inner.and_then(|e| e.downcast_ref::<rustls::Error>()));
-            if let Some(rustls::Error::InvalidCertificate(e)) = tls {
+            if let Some(rustls::Error::InvalidCertificate(e)) = e.downcast_ref() {
                 return Self::Certificate(format!("{e:?}"));
             }
-            next = e.source();
+            // What an I/O error wraps is not its source but stands in its place.
+            next = match e.downcast_ref::<std::io::Error>().and_then(|e| e.get_ref()) {
+                Some(inner) => Some(inner),
+                None => e.source(),
+            };
         }
         match error.kind() {
             HttpErrorKind::Connect => Self::Unreachable(without_urls(&innermost(error).to_string())),
@@ -138,7 +140,7 @@ impl fmt::Display for Fault {
             Self::Certificate(why) => {
                 write!(
                     f,
-                    "the certificate of the store is not accepted ({why}); SSL_CERT_FILE names further authorities"
+                    "the certificate of the store is not accepted ({why}); SSL_CERT_FILE names the authorities to accept instead of the system's"
                 )
             }
             Self::NoCredentials => f.write_str(
