@@ -19,8 +19,8 @@ build: deps ## Build the program
 demo: build ## Simulate a delivery, make its products, check them
 	@scripts/demo.sh
 
-test: deps ## Run all tests, also those that need Ceph, moto and azurite, which it installs and starts
-	@scripts/servers/with.sh $(CARGO) test --workspace --locked -- --include-ignored
+test: test-offline ## Run all tests, also those that need Ceph, moto and azurite, which it installs and starts
+	@scripts/servers/with.sh $(CARGO) test --locked --test storage -- --ignored
 
 test-offline: deps ## Run all tests that need no other program's server
 	$(CARGO) test --workspace --locked
