@@ -4,10 +4,10 @@
 //! into [`Error`], which adds where it happened ([`Context`]) and is what callers decide on: retry, skip the scene, or
 //! end the run. A message says what was being done to what, and what to do about it; it never repeats its source.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// Whose fault an error is, and so what a caller may do about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// The pipeline file or the command line: ends the run before the first scene.
@@ -35,7 +35,7 @@ pub trait Classify: std::error::Error + Send + Sync + 'static {
 }
 
 /// Where an error happened: filled in from the inside out, each level adding what it knows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Context {
     /// Id of the scene.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +72,7 @@ impl fmt::Display for Context {
 #[derive(Debug)]
 pub struct Error {
     class: Class,
+    code: String,
     context: Box<Context>,
     detail: Box<dyn std::error::Error + Send + Sync>,
 }
@@ -83,6 +84,11 @@ impl Error {
     /// Whose fault it is.
     pub fn class(&self) -> Class {
         self.class
+    }
+
+    /// Which error it is, for machines: module and variant, such as `scene/truncated`.
+    pub fn code(&self) -> &str {
+        &self.code
     }
 
     /// Where it happened.
@@ -139,8 +145,41 @@ impl std::error::Error for Error {
 
 impl<E: Classify> From<E> for Error {
     fn from(e: E) -> Self {
-        Self { class: e.class(), context: Box::default(), detail: Box::new(e) }
+        Self { class: e.class(), code: code(&e), context: Box::default(), detail: Box::new(e) }
     }
+}
+
+/// Module and variant of an error, `scene/truncated`. Both are read off the type, so that every variant has a code from
+/// the day it is written; `docs/codes.md` lists them all, and its check notices when one is renamed.
+fn code<E: Classify>(error: &E) -> String {
+    let module = std::any::type_name::<E>().split("::").nth(1).unwrap_or_default();
+    let mut variant = Variant(String::new());
+    // Ends with an error as soon as the name is known: the fields do not matter.
+    let _ = write!(variant, "{error:?}");
+    format!("{module}/{}", kebab(&variant.0))
+}
+
+/// Takes the name that the debug text of a variant starts with.
+struct Variant(String);
+
+impl Write for Variant {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+        self.0.push_str(&text[..end]);
+        if end < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// `SunBelowHorizon` as `sun-below-horizon`.
+fn kebab(name: &str) -> String {
+    let mut text = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !text.is_empty() {
+            text.push('-');
+        }
+        text.push(c.to_ascii_lowercase());
+    }
+    text
 }
 
 /// A broken invariant of our own.
@@ -192,6 +231,19 @@ mod tests {
         fn class(&self) -> Class {
             Class::Input
         }
+    }
+
+    #[test]
+    fn a_code_is_module_and_variant() {
+        use crate::scene::SceneError;
+        let unit: Error = crate::engine::EngineError::Interrupted.into();
+        assert_eq!(unit.code(), "engine/interrupted");
+        let fields: Error = SceneError::Truncated { path: "a.tif".into(), needed: 8, found: 0 }.into();
+        assert_eq!(fields.code(), "scene/truncated");
+        let two: Error = SceneError::NotADelivery { path: "a".into(), found: "x".into(), expected: "y".into() }.into();
+        assert_eq!(two.code(), "scene/not-a-delivery");
+        assert_eq!(Error::bug("x").code(), "error/bug");
+        assert_eq!(two.within(|c| c.stage = Some("scene")).code(), "scene/not-a-delivery");
     }
 
     #[test]

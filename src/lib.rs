@@ -1,8 +1,9 @@
 //! Very-high-resolution satellite scenes to cloud-optimised, analysis-ready tiles with STAC metadata, in one pass.
 //!
 //! Modules stand in the order data meets them:
-//! [`scene`] → [`read`] → [`calibrate`] → [`geometry`] → [`product`] → [`pyramid`] → [`cog`] → [`store`] → [`catalog`],
-//! joined only by [`engine`]. Below them are [`config`], [`grid`], [`raster`], [`sun`], [`units`] and [`error`];
+//! [`scene`] → [`read`] → [`survey`] → [`calibrate`] → [`geometry`] → [`product`] → [`pyramid`] → [`cog`] →
+//! [`store`] → [`catalog`], joined only by [`engine`]; [`picture`] shows the coarsest overviews to people. Below them are
+//! [`config`], [`grid`], [`raster`], [`sun`], [`units`], [`warning`] and [`error`];
 //! [`simulate`] stands beside them and shares no physics with them; the command line, in the binary, is above.
 
 pub mod calibrate;
@@ -13,6 +14,7 @@ pub mod engine;
 pub mod error;
 pub mod geometry;
 pub mod grid;
+pub mod picture;
 pub mod product;
 pub mod pyramid;
 pub mod raster;
@@ -21,4 +23,6 @@ pub mod scene;
 pub mod simulate;
 pub mod store;
 pub mod sun;
+pub mod survey;
 pub mod units;
+pub mod warning;

@@ -63,66 +63,92 @@ pub struct Input<'a> {
 
 type Piece = [f64; PIECE];
 
+/// Buffers reused from call to call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    planes: Vec<Piece>,
+    registers: Vec<Piece>,
+}
+
 /// Runs `steps` over all samples and writes the register (or input, or constant) `result`.
 ///
 /// # Invalid pixels
 /// NaN in an input that counts, and any result that is not finite (a zero denominator, the root of a negative number),
 /// gives NaN.
-pub fn evaluate(steps: &[Step], result: Operand, inputs: &[Input<'_>], out: &mut [f64]) {
+pub fn evaluate(steps: &[Step], result: Operand, inputs: &[Input<'_>], scratch: &mut Scratch, out: &mut [f64]) {
     assert!(inputs.iter().all(|i| i.samples.len() == out.len()), "one output per sample");
     assert!(inputs.len() <= MAX_REGISTERS, "no more inputs than there is room for");
+    let used = steps.iter().map(|s| s.to + 1).max().unwrap_or(0);
+    scratch.planes.resize(inputs.len().max(scratch.planes.len()), [0.0; PIECE]);
+    scratch.registers.resize(used.max(scratch.registers.len()), [0.0; PIECE]);
+    let (planes, registers) = (&mut scratch.planes[..], &mut scratch.registers[..]);
     Arch::new().dispatch(
         #[inline(always)]
         || {
-            let mut registers: [Piece; MAX_REGISTERS] = [[0.0; PIECE]; MAX_REGISTERS];
-            let mut planes: [Piece; MAX_REGISTERS] = [[0.0; PIECE]; MAX_REGISTERS];
-            let n = out.len();
-            for start in (0..n).step_by(PIECE) {
-                let end = (start + PIECE).min(n);
+            for (piece, out) in out.chunks_mut(PIECE).enumerate() {
+                let from = piece * PIECE;
                 for (plane, input) in planes.iter_mut().zip(inputs) {
-                    for (p, v) in plane.iter_mut().zip(&input.samples[start..end]) {
+                    for (p, v) in plane.iter_mut().zip(&input.samples[from..from + out.len()]) {
                         *p = input.linear.apply(f64::from(*v));
                     }
                 }
                 for step in steps {
-                    let a = load(step.a, &planes, &registers);
-                    let b = load(step.b, &planes, &registers);
-                    apply(step.function, step.b, &a, &b, &mut registers[step.to]);
+                    let (below, rest) = registers.split_at_mut(step.to);
+                    let Some((to, above)) = rest.split_first_mut() else { continue };
+                    let source = |operand| match operand {
+                        Operand::Input(k) => Source::Piece(&planes[k]),
+                        Operand::Register(k) if k == step.to => Source::Target,
+                        Operand::Register(k) if k < step.to => Source::Piece(&below[k]),
+                        Operand::Register(k) => Source::Piece(&above[k - step.to - 1]),
+                        Operand::Constant(c) => Source::Constant(c),
+                    };
+                    apply(step.function, source(step.a), source(step.b), to);
                 }
-                let values = load(result, &planes, &registers);
-                for (o, v) in out[start..end].iter_mut().zip(&values) {
-                    *o = if v.is_finite() { *v } else { f64::NAN };
+                let finite = |v: f64| if v.is_finite() { v } else { f64::NAN };
+                match result {
+                    Operand::Input(k) => out.iter_mut().zip(&planes[k]).for_each(|(o, v)| *o = finite(*v)),
+                    Operand::Register(k) => out.iter_mut().zip(&registers[k]).for_each(|(o, v)| *o = finite(*v)),
+                    Operand::Constant(c) => out.fill(finite(c)),
                 }
             }
         },
     );
 }
 
-#[inline(always)]
-fn load(operand: Operand, planes: &[Piece; MAX_REGISTERS], registers: &[Piece; MAX_REGISTERS]) -> Piece {
-    match operand {
-        Operand::Input(k) => planes[k],
-        Operand::Register(k) => registers[k],
-        Operand::Constant(c) => [c; PIECE],
-    }
+/// Where a step finds an operand: nothing is copied to be read.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Piece(&'a Piece),
+    /// The register that takes the result.
+    Target,
+    Constant(f64),
 }
 
 #[inline(always)]
-fn apply(function: Function, exponent: Operand, a: &Piece, b: &Piece, to: &mut Piece) {
+fn apply(function: Function, a: Source<'_>, b: Source<'_>, to: &mut Piece) {
     #[inline(always)]
-    fn each(a: &Piece, b: &Piece, to: &mut Piece, f: impl Fn(f64, f64) -> f64) {
-        for ((t, a), b) in to.iter_mut().zip(a).zip(b) {
-            *t = f(*a, *b);
+    fn each(a: Source<'_>, b: Source<'_>, to: &mut Piece, f: impl Fn(f64, f64) -> f64) {
+        use Source::{Constant, Piece, Target};
+        match (a, b) {
+            (Piece(a), Piece(b)) => to.iter_mut().zip(a).zip(b).for_each(|((t, a), b)| *t = f(*a, *b)),
+            (Piece(a), Target) => to.iter_mut().zip(a).for_each(|(t, a)| *t = f(*a, *t)),
+            (Piece(a), Constant(b)) => to.iter_mut().zip(a).for_each(|(t, a)| *t = f(*a, b)),
+            (Target, Piece(b)) => to.iter_mut().zip(b).for_each(|(t, b)| *t = f(*t, *b)),
+            (Target, Target) => to.iter_mut().for_each(|t| *t = f(*t, *t)),
+            (Target, Constant(b)) => to.iter_mut().for_each(|t| *t = f(*t, b)),
+            (Constant(a), Piece(b)) => to.iter_mut().zip(b).for_each(|(t, b)| *t = f(a, *b)),
+            (Constant(a), Target) => to.iter_mut().for_each(|t| *t = f(a, *t)),
+            (Constant(a), Constant(b)) => to.fill(f(a, b)),
         }
     }
-    match (function, exponent) {
+    match (function, b) {
         (Function::Add, _) => each(a, b, to, |a, b| a + b),
         (Function::Sub, _) => each(a, b, to, |a, b| a - b),
         (Function::Mul, _) => each(a, b, to, |a, b| a * b),
         (Function::Div, _) => each(a, b, to, |a, b| a / b),
         // The exponents formulas are made of, each exact and fast.
-        (Function::Pow, Operand::Constant(2.0)) => each(a, b, to, |a, _| a * a),
-        (Function::Pow, Operand::Constant(0.5)) => each(a, b, to, |a, _| a.sqrt()),
+        (Function::Pow, Source::Constant(2.0)) => each(a, b, to, |a, _| a * a),
+        (Function::Pow, Source::Constant(0.5)) => each(a, b, to, |a, _| a.sqrt()),
         (Function::Pow, _) => each(a, b, to, f64::powf),
     }
 }
@@ -139,7 +165,7 @@ mod tests {
     fn inputs_are_scaled() {
         let input = Input { samples: &[2.0, f32::NAN], linear: Linear { gain: 0.1, bias: 0.3 } };
         let mut out = [0.0; 2];
-        evaluate(&[], Operand::Input(0), &[input], &mut out);
+        evaluate(&[], Operand::Input(0), &[input], &mut Scratch::default(), &mut out);
         assert!(out[0] == 0.1 * 2.0 + 0.3 && out[1].is_nan());
     }
 
@@ -158,7 +184,7 @@ mod tests {
             let x: Vec<f32> = (0..n).map(|i| 0.1 + (i % 97) as f32 * 0.01).collect();
             let y: Vec<f32> = (0..n).map(|i| 0.05 + (i % 31) as f32 * 0.02).collect();
             let mut out = vec![0.0; n];
-            evaluate(&steps, Operand::Register(0), &planes(&[&x, &y]), &mut out);
+            evaluate(&steps, Operand::Register(0), &planes(&[&x, &y]), &mut Scratch::default(), &mut out);
             for i in 0..n {
                 let (x, y) = (f64::from(x[i]), f64::from(y[i]));
                 let exact = (x - y) / (x + y) * 2.0 + x * x;
@@ -172,9 +198,9 @@ mod tests {
         let div = [Step { function: Function::Div, a: Operand::Constant(1.0), b: Operand::Input(0), to: 0 }];
         let root = [Step { function: Function::Pow, a: Operand::Input(0), b: Operand::Constant(0.5), to: 0 }];
         let mut out = [0.0; 3];
-        evaluate(&div, Operand::Register(0), &planes(&[&[0.0, f32::NAN, 2.0]]), &mut out);
+        evaluate(&div, Operand::Register(0), &planes(&[&[0.0, f32::NAN, 2.0]]), &mut Scratch::default(), &mut out);
         assert!(out[0].is_nan() && out[1].is_nan() && out[2] == 0.5);
-        evaluate(&root, Operand::Register(0), &planes(&[&[-1.0, 4.0, 0.0]]), &mut out);
+        evaluate(&root, Operand::Register(0), &planes(&[&[-1.0, 4.0, 0.0]]), &mut Scratch::default(), &mut out);
         assert!(out[0].is_nan() && out[1] == 2.0 && out[2] == 0.0);
     }
 }

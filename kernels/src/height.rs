@@ -1,5 +1,7 @@
 //! Terrain height at a point: bilinear between the centres of the DEM's pixels.
 
+use pulp::Arch;
+
 /// A window of a DEM, row by row.
 #[derive(Debug, Clone, Copy)]
 pub struct Surface<'a> {
@@ -19,21 +21,28 @@ pub fn sample(surface: Surface<'_>, col: &[f64], row: &[f64], out: &mut [f64]) {
     assert!(col.len() == out.len() && row.len() == out.len(), "one height per point");
     assert_eq!(surface.heights.len(), surface.rows * surface.cols, "a whole window");
     let at = |r: usize, c: usize| f64::from(surface.heights[r * surface.cols + c]);
-    for ((o, c), r) in out.iter_mut().zip(col).zip(row) {
-        let (c0, r0) = (c.floor(), r.floor());
-        let inside = c0 >= 0.0 && r0 >= 0.0 && *c <= (surface.cols - 1) as f64 && *r <= (surface.rows - 1) as f64;
-        *o = if inside {
-            let (fc, fr) = (c - c0, r - r0);
-            let (c0, r0) = (c0 as usize, r0 as usize);
-            // On the last row or column the second neighbour has weight 0: take the first instead of reading outside.
-            let (c1, r1) = (c0 + usize::from(fc > 0.0), r0 + usize::from(fr > 0.0));
-            let upper = at(r0, c0) + (at(r0, c1) - at(r0, c0)) * fc;
-            let lower = at(r1, c0) + (at(r1, c1) - at(r1, c0)) * fc;
-            upper + (lower - upper) * fr
-        } else {
-            f64::NAN
-        };
-    }
+    // Compiled per level so that rounding is an instruction and no call.
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for ((o, c), r) in out.iter_mut().zip(col).zip(row) {
+                let (c0, r0) = (c.floor(), r.floor());
+                let inside =
+                    c0 >= 0.0 && r0 >= 0.0 && *c <= (surface.cols - 1) as f64 && *r <= (surface.rows - 1) as f64;
+                *o = if inside {
+                    let (fc, fr) = (c - c0, r - r0);
+                    let (c0, r0) = (c0 as usize, r0 as usize);
+                    // On the last row or column the second neighbour has weight 0: take the first instead of reading outside.
+                    let (c1, r1) = (c0 + usize::from(fc > 0.0), r0 + usize::from(fr > 0.0));
+                    let upper = at(r0, c0) + (at(r0, c1) - at(r0, c0)) * fc;
+                    let lower = at(r1, c0) + (at(r1, c1) - at(r1, c0)) * fc;
+                    upper + (lower - upper) * fr
+                } else {
+                    f64::NAN
+                };
+            }
+        },
+    );
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 pub mod expression;
 pub mod height;
 pub mod lattice;
+pub mod lights;
 pub mod linear;
 pub mod pyramid;
 pub mod quantize;

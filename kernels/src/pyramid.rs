@@ -1,6 +1,8 @@
 //! Halving of stored values for overviews. Each output pixel stands for the up to four input pixels at twice its position;
 //! at an odd edge it stands for two or one, so no edge pixel is lost (sizes are halved with ceil).
 
+use pulp::Arch;
+
 /// A plane of pixels in which samples of one band stand `stride` apart.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
@@ -62,6 +64,25 @@ fn halve<T: Copy>(src: &[T], shape: Shape, dst: &mut [T], fold: impl Fn(T, Optio
     }
 }
 
+/// Samples of a piece of a row: sums and counts of one fit into the first-level cache.
+const PIECE: usize = 768;
+
+/// The quotient of `sum` by `count` (0 to 4), rounded half to even, without a division of integers.
+#[inline(always)]
+fn rounded(sum: i32, count: i32) -> i32 {
+    // Adding one to odd quotients before the last bits are cut off sends ties to the even neighbour.
+    let four = (sum + 1 + ((sum >> 2) & 1)) >> 2;
+    let two = (sum + ((sum >> 1) & 1)) >> 1;
+    // Thirds have no ties; a sum of three samples of 16 bits is exact in `f32`, and no quotient is near the next integer.
+    let three = ((sum + 1) as f32 / 3.0).floor() as i32;
+    match count {
+        4 => four,
+        3 => three,
+        2 => two,
+        _ => sum,
+    }
+}
+
 macro_rules! average_integer {
     ($name:ident, $t:ty) => {
         /// Average of the valid samples, rounded half to even.
@@ -69,32 +90,87 @@ macro_rules! average_integer {
         /// # Invalid pixels
         /// Samples equal to `nodata` do not count; without a valid sample the result is `nodata`.
         pub fn $name(src: &[$t], shape: Shape, nodata: $t, dst: &mut [$t]) {
+            /// Sums and counts of the valid samples of two rows, sample by sample.
             #[inline(always)]
-            fn rounded(sum: i32, count: i32) -> i32 {
-                // Dividing 2·sum by 2·count: ties are exact, so half-to-even needs no floating point.
-                let (quotient, rest) = (sum.div_euclid(count), sum.rem_euclid(count));
-                quotient + i32::from(2 * rest > count || (2 * rest == count && quotient & 1 == 1))
+            fn columns(upper: &[$t], lower: Option<&[$t]>, nodata: $t, sums: &mut [i32], counts: &mut [i32]) {
+                for ((s, c), u) in sums.iter_mut().zip(counts.iter_mut()).zip(upper) {
+                    let valid = *u != nodata;
+                    (*s, *c) = (if valid { i32::from(*u) } else { 0 }, i32::from(valid));
+                }
+                for ((s, c), l) in sums.iter_mut().zip(counts.iter_mut()).zip(lower.unwrap_or_default()) {
+                    let valid = *l != nodata;
+                    *s += if valid { i32::from(*l) } else { 0 };
+                    *c += i32::from(valid);
+                }
             }
-            halve(src, shape, dst, |a, b, c, d| {
-                let (mut sum, mut count) = (0i32, 0i32);
-                for v in [Some(a), b, c, d] {
-                    let v = v.unwrap_or(nodata);
-                    let valid = v != nodata;
-                    sum += if valid { i32::from(v) } else { 0 };
-                    count += i32::from(valid);
+            /// Pairs of pixels of `S` samples.
+            #[inline(always)]
+            fn pairs<const S: usize>(sums: &[i32], counts: &[i32], nodata: $t, out: &mut [$t]) {
+                let (sums, counts) = (sums.chunks_exact(2 * S), counts.chunks_exact(2 * S));
+                for ((o, s), c) in out.chunks_exact_mut(S).zip(sums).zip(counts) {
+                    for b in 0..S {
+                        let count = c[b] + c[S + b];
+                        let mean = rounded(s[b] + s[S + b], count) as $t;
+                        o[b] = if count == 0 { nodata } else { mean };
+                    }
                 }
-                match count {
-                    0 => nodata,
-                    4 => rounded(sum, 4) as $t,
-                    _ => rounded(sum, count) as $t,
-                }
-            });
+            }
+            let half = shape.halved();
+            assert!(src.len() == shape.samples() && dst.len() == half.samples(), "sizes agree");
+            let (line, stride) = (shape.cols * shape.stride, shape.stride);
+            if src.is_empty() {
+                return;
+            }
+            // Whole pairs of pixels to a piece, and at least one.
+            let piece = (PIECE / (2 * stride)).max(1) * 2 * stride;
+            let (mut sums, mut counts) = (vec![0; piece], vec![0; piece]);
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (rows, out) in src.chunks(2 * line).zip(dst.chunks_exact_mut(half.cols * stride)) {
+                        let (upper, lower) = rows.split_at(line);
+                        for start in (0..line).step_by(piece) {
+                            let end = (start + piece).min(line);
+                            let lower = (!lower.is_empty()).then(|| &lower[start..end]);
+                            let n = (end - start).div_ceil(2 * stride) * 2 * stride;
+                            // Beyond an odd edge there is nothing to count.
+                            counts[..n].fill(0);
+                            sums[..n].fill(0);
+                            columns(
+                                &upper[start..end],
+                                lower,
+                                nodata,
+                                &mut sums[..end - start],
+                                &mut counts[..end - start],
+                            );
+                            let out = &mut out[start / 2..start / 2 + n / 2];
+                            match stride {
+                                1 => pairs::<1>(&sums[..n], &counts[..n], nodata, out),
+                                3 => pairs::<3>(&sums[..n], &counts[..n], nodata, out),
+                                4 => pairs::<4>(&sums[..n], &counts[..n], nodata, out),
+                                _ => {
+                                    let groups =
+                                        sums[..n].chunks_exact(2 * stride).zip(counts[..n].chunks_exact(2 * stride));
+                                    for (o, (s, c)) in out.chunks_exact_mut(stride).zip(groups) {
+                                        for (b, o) in o.iter_mut().enumerate() {
+                                            let count = c[b] + c[stride + b];
+                                            let mean = rounded(s[b] + s[stride + b], count) as $t;
+                                            *o = if count == 0 { nodata } else { mean };
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                },
+            );
         }
     };
 }
 
 average_integer!(average_i16, i16);
 average_integer!(average_u16, u16);
+average_integer!(average_u8, u8);
 
 /// Average of the valid samples.
 ///
@@ -155,6 +231,43 @@ mod tests {
             let mut dst = [0i16];
             average_i16(&src, shape, n, &mut dst);
             assert_eq!(dst[0], want, "{src:?}");
+        }
+    }
+
+    #[test]
+    fn quotients_are_those_of_exact_arithmetic() {
+        for count in 1..=4 {
+            let sums = (-131_072..=131_072).step_by(if count == 4 { 1 } else { 7 }).chain(-300..300);
+            for sum in sums.filter(|s: &i32| s.abs() <= count * 32_768) {
+                let exact = (f64::from(sum) / f64::from(count)).round_ties_even();
+                assert_eq!(f64::from(rounded(sum, count)), exact, "{sum} / {count}");
+            }
+        }
+    }
+
+    /// The plain definition, sample by sample.
+    #[test]
+    fn every_size_and_number_of_bands_is_the_plain_average() {
+        let n = -32_768i16;
+        for (rows, cols, stride) in
+            [(1, 1, 1), (2, 3, 1), (5, 1, 4), (7, 401, 4), (4, 1537, 1), (3, 514, 3), (6, 130, 2), (2, 90, 11)]
+        {
+            let shape = Shape { rows, cols, stride };
+            let hash = |i: usize| (i as u32).wrapping_mul(2_654_435_761) >> 13;
+            let src: Vec<i16> =
+                (0..shape.samples()).map(|i| if hash(i) % 5 < 2 { n } else { hash(i + 9) as i16 }).collect();
+            let half = shape.halved();
+            let mut dst = vec![0i16; half.samples()];
+            average_i16(&src, shape, n, &mut dst);
+            for (i, found) in dst.iter().enumerate() {
+                let (r, c, b) = (i / stride / half.cols, i / stride % half.cols, i % stride);
+                let under = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(y, x)| (2 * r + y, 2 * c + x));
+                let inside = under.into_iter().filter(|(r, c)| *r < rows && *c < cols);
+                let valid: Vec<f64> =
+                    inside.map(|(r, c)| src[(r * cols + c) * stride + b]).filter(|v| *v != n).map(f64::from).collect();
+                let mean = (valid.iter().sum::<f64>() / valid.len() as f64).round_ties_even();
+                assert_eq!(*found, if valid.is_empty() { n } else { mean as i16 }, "{shape:?} {i}");
+            }
         }
     }
 

@@ -55,6 +55,20 @@ macro_rules! quantize {
 quantize!(quantize_i16, i16);
 quantize!(quantize_u16, u16);
 
+/// Samples for display: `low` and all below become 1, `high` and all above 255, and what is between follows the power
+/// `gamma` of its share of the range.
+///
+/// # Invalid pixels
+/// NaN gives 0; no valid value ever does. A range without width shows everything at its lower end as 1, the rest as 255.
+pub fn display(samples: &[f32], linear: Linear, (low, high): (f64, f64), gamma: f64, out: &mut [u8]) {
+    assert!(samples.len() == out.len(), "one output per sample");
+    let width = (high - low).max(f64::MIN_POSITIVE);
+    for (o, v) in out.iter_mut().zip(samples) {
+        let share = ((linear.apply(f64::from(*v)) - low) / width).clamp(0.0, 1.0);
+        *o = if share.is_nan() { 0 } else { (1.0 + 254.0 * share.powf(gamma)).round_ties_even() as u8 };
+    }
+}
+
 /// The values of samples as `f32`, rounded once.
 ///
 /// # Invalid pixels
@@ -91,6 +105,18 @@ mod tests {
         let mut out = [0i16; 4];
         quantize_i16(&[0.25f32, 0.75, 1.25, -0.75], Linear::IDENTITY, halves, &mut out, &mut [0; 4]);
         assert_eq!(out, [0, 2, 2, -2]);
+    }
+
+    #[test]
+    fn display_keeps_zero_for_what_is_invalid() {
+        let samples = [f32::NAN, -5.0, 0.0, 0.25, 1.0, 7.0, f32::INFINITY];
+        let mut out = [9u8; 7];
+        display(&samples, Linear::IDENTITY, (0.0, 1.0), 1.0, &mut out);
+        assert_eq!(out, [0, 1, 1, 64, 255, 255, 255]);
+        display(&samples, Linear::IDENTITY, (0.0, 1.0), 0.5, &mut out);
+        assert_eq!(out, [0, 1, 1, 128, 255, 255, 255]);
+        display(&samples, Linear { gain: 2.0, bias: 1.0 }, (1.0, 1.0), 1.0, &mut out);
+        assert_eq!(out, [0, 1, 1, 255, 255, 255, 255]);
     }
 
     #[test]

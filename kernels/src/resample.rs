@@ -4,13 +4,17 @@
 //! carry at least half of the weight. So outlines neither grow nor shrink by more than half a pixel, nothing invalid ever
 //! leaks into a value, and such pixels carry the [`EDGE`] bit.
 
+use pulp::Arch;
+
 use crate::state::{EDGE, NODATA, PARTIAL};
 
-/// A window of source pixels: planes one after another, each `rows × cols`.
+/// A window of source pixels, their samples side by side: the bands of a neighbour come with one load.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
-    /// Band planes; NaN = invalid.
-    pub planes: &'a [f32],
+    /// Samples, (row, col, band); NaN = invalid.
+    pub samples: &'a [f32],
+    /// Samples per pixel.
+    pub bands: usize,
     /// One state per pixel.
     pub state: &'a [u16],
     /// Rows of the window.
@@ -62,23 +66,41 @@ impl Taps {
 /// See the module's rule; a NaN position gives no data.
 pub fn bilinear(src: Source<'_>, col: &[f64], row: &[f64], taps: &mut Taps, out: &mut Row<'_>) {
     let n = col.len();
-    let pixels = src.rows * src.cols;
+    let (pixels, bands) = (src.rows * src.cols, src.bands);
     assert!(row.len() == n && out.state.len() == n, "one result per position");
-    // A source without pixels has any number of bands: those of the output.
-    let bands = src.planes.len().checked_div(pixels).unwrap_or(out.planes.len() / out.plane_len.max(1));
-    assert!(src.state.len() == pixels && src.planes.len() == bands * pixels, "whole planes");
+    assert!(src.state.len() == pixels && src.samples.len() == bands * pixels, "whole pixels");
     assert_eq!(out.planes.len(), bands * out.plane_len, "a plane per band");
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            find_neighbours(src, col, row, taps, out.state);
+            match bands {
+                1 => interpolate::<1>(src, taps, out),
+                3 => interpolate::<3>(src, taps, out),
+                4 => interpolate::<4>(src, taps, out),
+                _ => (0..bands).for_each(|b| interpolate_band(src, taps, out, b)),
+            }
+        },
+    );
+    for k in 0..taps.hard.len() {
+        let i = taps.hard[k] as usize;
+        hard_pixel(src, col[i], row[i], i, out);
+    }
+}
+
+/// Positions first, for all bands at once: the four neighbours and their states are looked up once per pixel.
+#[inline(always)]
+fn find_neighbours(src: Source<'_>, col: &[f64], row: &[f64], taps: &mut Taps, state: &mut [u16]) {
     taps.base.clear();
     taps.fx.clear();
     taps.fy.clear();
     taps.hard.clear();
-    // Positions first, for all bands at once: the four neighbours and their states are looked up once per pixel.
     for (i, (c, r)) in col.iter().zip(row).enumerate() {
         let (c0, r0) = (c.floor(), r.floor());
         let whole = c0 >= 0.0 && r0 >= 0.0 && c0 < src.cols as f64 - 1.0 && r0 < src.rows as f64 - 1.0;
         let mut base = NONE;
         let (fx, fy) = ((c - c0) as f32, (r - r0) as f32);
-        out.state[i] = NODATA;
+        state[i] = NODATA;
         if whole {
             let p = r0 as usize * src.cols + c0 as usize;
             let q = p + src.cols;
@@ -87,7 +109,7 @@ pub fn bilinear(src: Source<'_>, col: &[f64], row: &[f64], taps: &mut Taps, out:
                 // A neighbour without weight says nothing about the pixel.
                 let right = if fx > 0.0 { u16::MAX } else { 0 };
                 let below = if fy > 0.0 { u16::MAX } else { 0 };
-                out.state[i] = s[0] | (s[1] & right) | (s[2] & below) | (s[3] & right & below);
+                state[i] = s[0] | (s[1] & right) | (s[2] & below) | (s[3] & right & below);
                 base = p as u32;
             } else if s.iter().any(|s| s & NODATA == 0) {
                 taps.hard.push(i as u32);
@@ -99,37 +121,90 @@ pub fn bilinear(src: Source<'_>, col: &[f64], row: &[f64], taps: &mut Taps, out:
         taps.fx.push(fx);
         taps.fy.push(fy);
     }
-    for b in 0..bands {
-        let plane = &src.planes[b * pixels..(b + 1) * pixels];
-        let start = b * out.plane_len + out.offset;
-        let target = &mut out.planes[start..start + n];
-        for (((o, base), fx), fy) in target.iter_mut().zip(&taps.base).zip(&taps.fx).zip(&taps.fy) {
-            *o = if *base == NONE {
-                f32::NAN
-            } else {
-                let p = *base as usize;
-                let (top, bottom) = (&plane[p..p + 2], &plane[p + src.cols..p + src.cols + 2]);
-                let upper = top[0] + (top[1] - top[0]) * fx;
-                let lower = bottom[0] + (bottom[1] - bottom[0]) * fx;
-                upper + (lower - upper) * fy
-            };
+}
+
+/// Puts the samples of planes side by side: `out` is (pixel, band).
+pub fn interleave(planes: &[f32], bands: usize, out: &mut [f32]) {
+    assert!(planes.len() == out.len() && bands > 0 && out.len().is_multiple_of(bands), "whole planes");
+    let pixels = out.len() / bands;
+    #[inline(always)]
+    fn all<const B: usize>(planes: &[f32], pixels: usize, out: &mut [f32]) {
+        let mut from = planes.chunks_exact(pixels.max(1));
+        let from: [&[f32]; B] = std::array::from_fn(|_| from.next().unwrap_or_default());
+        for (i, pixel) in out.chunks_exact_mut(B).enumerate() {
+            for (to, plane) in pixel.iter_mut().zip(from) {
+                *to = plane[i];
+            }
         }
     }
-    for k in 0..taps.hard.len() {
-        let i = taps.hard[k] as usize;
-        hard_pixel(src, bands, col[i], row[i], i, out);
+    Arch::new().dispatch(
+        #[inline(always)]
+        || match bands {
+            1 => out.copy_from_slice(planes),
+            3 => all::<3>(planes, pixels, out),
+            4 => all::<4>(planes, pixels, out),
+            _ => {
+                for (b, plane) in planes.chunks_exact(pixels.max(1)).enumerate() {
+                    out.iter_mut().skip(b).step_by(bands).zip(plane).for_each(|(to, v)| *to = *v);
+                }
+            }
+        },
+    );
+}
+
+/// The value between four neighbours.
+#[inline(always)]
+fn between(top: [f32; 2], bottom: [f32; 2], fx: f32, fy: f32) -> f32 {
+    let upper = top[0] + (top[1] - top[0]) * fx;
+    let lower = bottom[0] + (bottom[1] - bottom[0]) * fx;
+    upper + (lower - upper) * fy
+}
+
+/// All `B` bands of a row.
+#[inline(always)]
+fn interpolate<const B: usize>(src: Source<'_>, taps: &Taps, out: &mut Row<'_>) {
+    let n = taps.base.len();
+    let mut planes = out.planes.chunks_exact_mut(out.plane_len.max(1)).map(|p| &mut p[out.offset..out.offset + n]);
+    let mut targets: [&mut [f32]; B] = std::array::from_fn(|_| planes.next().unwrap_or_default());
+    for (i, ((base, fx), fy)) in taps.base.iter().zip(&taps.fx).zip(&taps.fy).enumerate() {
+        let mut values = [f32::NAN; B];
+        if *base != NONE {
+            let p = *base as usize * B;
+            let q = p + src.cols * B;
+            let (top, bottom) = (&src.samples[p..p + 2 * B], &src.samples[q..q + 2 * B]);
+            values = std::array::from_fn(|b| between([top[b], top[B + b]], [bottom[b], bottom[B + b]], *fx, *fy));
+        }
+        for (target, value) in targets.iter_mut().zip(values) {
+            target[i] = value;
+        }
+    }
+}
+
+/// One band of a row, for numbers of bands that are not compiled on their own.
+#[inline(always)]
+fn interpolate_band(src: Source<'_>, taps: &Taps, out: &mut Row<'_>, b: usize) {
+    let start = b * out.plane_len + out.offset;
+    let target = &mut out.planes[start..start + taps.base.len()];
+    for (((o, base), fx), fy) in target.iter_mut().zip(&taps.base).zip(&taps.fx).zip(&taps.fy) {
+        *o = if *base == NONE {
+            f32::NAN
+        } else {
+            let at = |pixel: usize| src.samples[pixel * src.bands + b];
+            let p = *base as usize;
+            let q = p + src.cols;
+            between([at(p), at(p + 1)], [at(q), at(q + 1)], *fx, *fy)
+        };
     }
 }
 
 /// One pixel with neighbours that are outside or invalid, band by band.
-fn hard_pixel(src: Source<'_>, bands: usize, col: f64, row: f64, i: usize, out: &mut Row<'_>) {
-    let pixels = src.rows * src.cols;
+fn hard_pixel(src: Source<'_>, col: f64, row: f64, i: usize, out: &mut Row<'_>) {
+    let bands = src.bands;
     let (c0, r0) = (col.floor(), row.floor());
     let (fx, fy) = (col - c0, row - r0);
     let mut state = 0u16;
     let mut valid_bands = 0;
     for b in 0..bands {
-        let plane = &src.planes[b * pixels..(b + 1) * pixels];
         let (mut sum, mut weight) = (0.0f64, 0.0f64);
         let mut missing = false;
         for (dr, wy) in [(0i64, 1.0 - fy), (1, fy)] {
@@ -144,10 +219,11 @@ fn hard_pixel(src: Source<'_>, bands: usize, col: f64, row: f64, i: usize, out: 
                     continue;
                 }
                 let p = r as usize * src.cols + c as usize;
-                if plane[p].is_nan() {
+                let sample = src.samples[p * bands + b];
+                if sample.is_nan() {
                     missing = true;
                 } else {
-                    sum += w * f64::from(plane[p]);
+                    sum += w * f64::from(sample);
                     weight += w;
                     state |= src.state[p] & !(NODATA | PARTIAL);
                 }
@@ -172,12 +248,17 @@ mod tests {
     use crate::state::SATURATED;
 
     fn run(planes: &[f32], state: &[u16], rows: usize, cols: usize, at: &[(f64, f64)]) -> (Vec<f32>, Vec<u16>) {
-        let bands = planes.len() / (rows * cols);
+        let pixels = rows * cols;
+        let bands = planes.len() / pixels;
+        let expected: Vec<f32> = (0..pixels).flat_map(|p| (0..bands).map(move |b| planes[b * pixels + p])).collect();
+        let mut samples = vec![0.0; planes.len()];
+        interleave(planes, bands, &mut samples);
+        assert!(samples.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()));
         let (col, row): (Vec<f64>, Vec<f64>) = at.iter().copied().unzip();
         let mut values = vec![0.0; bands * at.len()];
         let mut out_state = vec![0; at.len()];
         let mut out = Row { planes: &mut values, plane_len: at.len(), offset: 0, state: &mut out_state };
-        bilinear(Source { planes, state, rows, cols }, &col, &row, &mut Taps::default(), &mut out);
+        bilinear(Source { samples: &samples, bands, state, rows, cols }, &col, &row, &mut Taps::default(), &mut out);
         (values, out_state)
     }
 
@@ -215,11 +296,27 @@ mod tests {
     }
 
     #[test]
+    fn any_number_of_bands_is_the_same_band_by_band() {
+        let (rows, cols) = (5, 6);
+        let plane = |b: usize| (0..rows * cols).map(move |i| ((i * 37 + b * 101) % 59) as f32 * 1.7);
+        let at: Vec<(f64, f64)> = (0..40).map(|k| (f64::from(k) * 0.131, f64::from(k) * 0.097)).collect();
+        for bands in 1..=6 {
+            let all: Vec<f32> = (0..bands).flat_map(plane).collect();
+            let (together, _) = run(&all, &[0; 30], rows, cols, &at);
+            for b in 0..bands {
+                let (alone, _) = run(&plane(b).collect::<Vec<_>>(), &[0; 30], rows, cols, &at);
+                let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
+                assert!(together[b * 40..(b + 1) * 40].iter().zip(&alone).all(same), "band {b} of {bands}");
+            }
+        }
+    }
+
+    #[test]
     fn an_empty_source_gives_no_data() {
         let mut values = [0.0; 2];
         let mut state = [0; 2];
         let mut out = Row { planes: &mut values, plane_len: 2, offset: 0, state: &mut state };
-        let src = Source { planes: &[], state: &[], rows: 0, cols: 0 };
+        let src = Source { samples: &[], bands: 1, state: &[], rows: 0, cols: 0 };
         bilinear(src, &[0.0, 1.0], &[0.0, 1.0], &mut Taps::default(), &mut out);
         assert!(values.iter().all(|v| v.is_nan()));
         assert_eq!(state, [NODATA; 2]);

@@ -4,6 +4,8 @@
 //! Bits 0 to 7 keep the meaning and position they have in Landsat Collection 2 QA_PIXEL (USGS LSDS-1619), so existing
 //! readers work unchanged; of them only bit 0 is set so far. Where bit 0 is set no other bit is.
 
+use pulp::Arch;
+
 /// No measurement in any band.
 pub const NODATA: u16 = 1 << 0;
 /// At least one band reached the ceiling of its digitisation, or was interpolated from such a sample.
@@ -20,41 +22,59 @@ pub const EDGE: u16 = 1 << 11;
 /// # Invalid pixels
 /// NaN stays NaN; a NaN `fill` marks none.
 pub fn fill_to_nan(samples: &mut [f32], fill: f32) {
-    for v in samples {
-        if *v == fill || !v.is_finite() {
-            *v = f32::NAN;
-        }
-    }
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for v in &mut *samples {
+                *v = if *v == fill || !v.is_finite() { f32::NAN } else { *v };
+            }
+        },
+    );
 }
 
 /// Sets [`SATURATED`] where a sample is at or above `ceiling`.
 pub fn mark_saturated(samples: &[f32], ceiling: f32, state: &mut [u16]) {
     assert_eq!(samples.len(), state.len(), "one state per sample");
-    for (s, v) in state.iter_mut().zip(samples) {
-        *s |= if *v >= ceiling { SATURATED } else { 0 };
-    }
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (s, v) in state.iter_mut().zip(samples) {
+                *s |= if *v >= ceiling { SATURATED } else { 0 };
+            }
+        },
+    );
 }
 
 /// Sets [`NODATA`] where all of the band planes are NaN (clearing every other bit there) and [`PARTIAL`] where only some
 /// are. `planes` holds the bands one after another, each as long as `state`.
 pub fn mark_invalid(planes: &[f32], state: &mut [u16]) {
+    /// Pixels whose invalid bands are counted before their states are set.
+    const PIECE: usize = 1024;
     let pixels = state.len();
     if pixels == 0 {
         return;
     }
     assert_eq!(planes.len() % pixels, 0, "whole planes");
-    let bands = planes.len() / pixels;
-    for (i, s) in state.iter_mut().enumerate() {
-        let mut invalid = 0;
-        for b in 0..bands {
-            invalid += usize::from(planes[b * pixels + i].is_nan());
-        }
-        if invalid == bands {
-            *s = NODATA;
-        } else if invalid > 0 {
-            *s |= PARTIAL;
-        }
-    }
+    let bands = (planes.len() / pixels) as u16;
+    let mut invalid = [0u16; PIECE];
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (piece, states) in state.chunks_mut(PIECE).enumerate() {
+                let invalid = &mut invalid[..states.len()];
+                invalid.fill(0);
+                for plane in planes.chunks_exact(pixels) {
+                    for (n, v) in invalid.iter_mut().zip(&plane[piece * PIECE..]) {
+                        *n += u16::from(v.is_nan());
+                    }
+                }
+                for (s, n) in states.iter_mut().zip(&*invalid) {
+                    let partial = *s | if *n > 0 { PARTIAL } else { 0 };
+                    *s = if *n == bands { NODATA } else { partial };
+                }
+            }
+        },
+    );
 }
 
 #[cfg(test)]

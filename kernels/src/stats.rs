@@ -1,5 +1,7 @@
 //! Exact statistics of stored values. Integers are summed exactly, so any order of merging gives the same numbers.
 
+use pulp::Arch;
+
 /// Count, extremes and power sums of integer samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IntegerStats {
@@ -22,23 +24,6 @@ impl Default for IntegerStats {
 }
 
 impl IntegerStats {
-    /// Adds the samples that `valid` accepts.
-    pub fn add<T: Copy + Into<i64>>(&mut self, samples: impl Iterator<Item = T>, valid: impl Fn(i64) -> bool) {
-        let (mut sum, mut squares) = (0i64, 0u64);
-        for v in samples {
-            let v: i64 = v.into();
-            if valid(v) {
-                self.count += 1;
-                self.min = self.min.min(v);
-                self.max = self.max.max(v);
-                sum += v;
-                squares += (v * v) as u64;
-            }
-        }
-        self.sum += sum;
-        self.sum_squares += u128::from(squares);
-    }
-
     /// Adds the samples of another set.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
@@ -59,6 +44,63 @@ impl IntegerStats {
         let mean = self.sum as f64 / self.count as f64;
         Some((mean, (numerator as f64).sqrt() / self.count as f64))
     }
+}
+
+/// Samples of a band that are summed in 32 bits before they are carried over: 2¹⁵ of 16 bits fit.
+const PIECE: usize = 1 << 12;
+
+/// Adds pixel-interleaved samples to the statistics of their bands, of which there are `stats.len()`.
+///
+/// # Invalid pixels
+/// Samples equal to `nodata` do not count.
+pub fn add_interleaved<T: Copy + Into<i32>>(stats: &mut [IntegerStats], samples: &[T], nodata: i32) {
+    /// Sums of a piece, band by band.
+    #[inline(always)]
+    fn add<T: Copy + Into<i32>, const B: usize>(stats: &mut [IntegerStats], samples: &[T], nodata: i32) {
+        let (mut counts, mut sums, mut squares) = ([0i32; B], [0i32; B], [0i64; B]);
+        let (mut min, mut max) = ([i32::MAX; B], [i32::MIN; B]);
+        for pixel in samples.chunks_exact(B) {
+            for b in 0..B {
+                let v: i32 = pixel[b].into();
+                let valid = v != nodata;
+                let counted = if valid { v } else { 0 };
+                counts[b] += i32::from(valid);
+                sums[b] += counted;
+                squares[b] += i64::from(counted) * i64::from(counted);
+                min[b] = min[b].min(if valid { v } else { i32::MAX });
+                max[b] = max[b].max(if valid { v } else { i32::MIN });
+            }
+        }
+        for (b, s) in stats.iter_mut().enumerate().filter(|(b, _)| counts[*b] > 0) {
+            s.merge(&IntegerStats {
+                count: counts[b] as u64,
+                min: min[b].into(),
+                max: max[b].into(),
+                sum: sums[b].into(),
+                sum_squares: squares[b] as u128,
+            });
+        }
+    }
+    let bands = stats.len().max(1);
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for piece in samples.chunks(PIECE * bands) {
+                match bands {
+                    1 => add::<T, 1>(stats, piece, nodata),
+                    3 => add::<T, 3>(stats, piece, nodata),
+                    4 => add::<T, 4>(stats, piece, nodata),
+                    _ => {
+                        for (b, s) in stats.iter_mut().enumerate() {
+                            piece
+                                .chunks_exact(bands)
+                                .for_each(|pixel| add::<T, 1>(std::slice::from_mut(s), &pixel[b..=b], nodata));
+                        }
+                    }
+                }
+            }
+        },
+    );
 }
 
 /// Count, extremes and power sums of floating-point samples about `pivot`, so that a large mean does not swallow the
@@ -130,24 +172,38 @@ mod tests {
 
     #[test]
     fn integers_are_exact_in_any_order() {
-        let all: Vec<i16> = (-500..1500).map(|i| ((i * 7919) % 30000) as i16).chain([-32768]).collect();
-        let valid = |v: i64| v != -32768;
-        let mut whole = IntegerStats::default();
-        whole.add(all.iter().copied(), valid);
-        let mut parts = IntegerStats::default();
-        for chunk in all.rchunks(137) {
-            let mut p = IntegerStats::default();
-            p.add(chunk.iter().copied(), valid);
-            parts.merge(&p);
+        for bands in [1, 2, 3, 4, 7] {
+            let pixels = 9001;
+            let at = |p: usize, b: usize| ((p * 7919 + b * 104_729) % 65_536) as u16 as i16;
+            let all: Vec<i16> = (0..pixels).flat_map(|p| (0..bands).map(move |b| at(p, b))).collect();
+            let nodata = at(17, 0);
+            let mut whole = vec![IntegerStats::default(); bands];
+            add_interleaved(&mut whole, &all, i32::from(nodata));
+            let mut parts = vec![IntegerStats::default(); bands];
+            for chunk in all.rchunks(137 * bands) {
+                add_interleaved(&mut parts, chunk, i32::from(nodata));
+            }
+            assert_eq!(whole, parts);
+            for (b, s) in whole.iter().enumerate() {
+                let valid: Vec<i64> = (0..pixels).map(|p| at(p, b)).filter(|v| *v != nodata).map(i64::from).collect();
+                let expected = IntegerStats {
+                    count: valid.len() as u64,
+                    min: *valid.iter().min().unwrap(),
+                    max: *valid.iter().max().unwrap(),
+                    sum: valid.iter().sum(),
+                    sum_squares: valid.iter().map(|v| (v * v) as u128).sum(),
+                };
+                assert_eq!(*s, expected, "{b} of {bands}");
+                let n = valid.len() as f64;
+                let mean = valid.iter().sum::<i64>() as f64 / n;
+                let var = valid.iter().map(|v| (*v as f64 - mean).powi(2)).sum::<f64>() / n;
+                let (m, sd) = s.mean_stddev().unwrap();
+                assert!((m - mean).abs() < 1e-9 && (sd - var.sqrt()).abs() < 1e-8 * sd);
+            }
         }
-        assert_eq!(whole, parts);
-        assert_eq!(whole.count, 2000);
-        let n = 2000.0;
-        let mean = all[..2000].iter().map(|v| f64::from(*v)).sum::<f64>() / n;
-        let var = all[..2000].iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n;
-        let (m, s) = whole.mean_stddev().unwrap();
-        assert!((m - mean).abs() < 1e-9 && (s - var.sqrt()).abs() < 1e-9);
-        assert_eq!(IntegerStats::default().mean_stddev(), None);
+        let mut none = [IntegerStats::default()];
+        add_interleaved(&mut none, &[5u8; 9], 5);
+        assert_eq!((none[0], none[0].mean_stddev()), (IntegerStats::default(), None));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! the coefficients, the solar irradiance and the sun angle came from. Coefficients are the delivery's or the user's;
 //! none is ever guessed, and a level that cannot be made is refused with what is missing.
 
+mod outlook;
 pub mod solar;
 pub mod sun_check;
 
@@ -12,10 +13,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use fieldglow_kernels::linear::Linear;
+pub use outlook::{Outlook, admit, outlook};
 pub use sun_check::{Illumination, SunSource, check_sun, illumination};
 
 use crate::error::{Class, Classify};
-use crate::scene::{Band, Calibration, Part, Role};
+use crate::scene::{Band, Calibration, Part, Processed, Role, Scene};
 use crate::units::RangeNm;
 
 /// What DN are turned into.
@@ -32,6 +34,9 @@ pub enum Level {
 }
 
 impl Level {
+    /// All of them, each made of the one before.
+    pub const ALL: [Self; 3] = [Self::Dn, Self::Radiance, Self::Toa];
+
     /// The word in pipeline files.
     pub fn code(self) -> &'static str {
         match self {
@@ -51,6 +56,8 @@ pub struct Options {
     pub sun_zenith_deg: Option<f64>,
     /// Go on with the delivery's sun although it contradicts time and place.
     pub accept_sun_conflict: bool,
+    /// Make physical values of pixels to which this was done.
+    pub accept_processed: Vec<Processed>,
 }
 
 impl Options {
@@ -114,7 +121,7 @@ pub struct Conversion {
 }
 
 /// Why a level cannot be made.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CalibrateError {
     /// The pipeline file states an impossible number.
@@ -127,7 +134,7 @@ pub enum CalibrateError {
         /// What stands there.
         found: f64,
     },
-    /// No coefficients.
+    /// A band has no calibration coefficients.
     #[error(
         "level `{}` of band {band} needs calibration coefficients: {reason}; \
          ask the vendor for them, describe the scene in a `scene.toml` with them, or run with level `dn`", level.code()
@@ -151,7 +158,7 @@ pub enum CalibrateError {
         /// The coefficients there are.
         coefficients: String,
     },
-    /// No solar irradiance.
+    /// The solar irradiance of a band is not known.
     #[error(
         "level `toa` of band {band} needs its solar irradiance: {reason}; set `radiometry.esun.{band}` (W m-2 um-1 at 1 AU)"
     )]
@@ -160,6 +167,31 @@ pub enum CalibrateError {
         band: Role,
         /// Why there is none.
         reason: String,
+    },
+    /// The pixels are no measurements any more: fused, stretched or mosaicked.
+    #[error(
+        "level `{}` of part {part}: its pixels are {}, as {said_by} says, so calibration coefficients do not make measured \
+         values of them; run with level `dn`, take the images this one was made from, or allow it with \
+         `radiometry.accept_processed = [\"{}\"]`", level.code(), what.words(), what.code()
+    )]
+    Processed {
+        /// The part.
+        part: String,
+        /// What was asked for.
+        level: Level,
+        /// What was done to its pixels.
+        what: Processed,
+        /// Who says so.
+        said_by: String,
+    },
+    /// Reflectance of a mosaic over a period, which has no sun.
+    #[error(
+        "level `toa` needs the time of acquisition, but the scene states a period only ({period}), and no sun fits it all; \
+         run with level `dn` or `radiance`, or take the acquisitions the mosaic was made from"
+    )]
+    NoTime {
+        /// The period as it stands in the file.
+        period: String,
     },
     /// Nothing to tell the sun from.
     #[error(
@@ -261,6 +293,12 @@ pub fn conversion(
         (Level::Radiance | Level::Dn, _) => stated,
     };
     Ok(Conversion { linear, provenance })
+}
+
+/// True when reflectance of the scene needs a sun: not when all of its coefficients have it in them.
+pub fn needs_sun(scene: &Scene) -> bool {
+    let mut bands = scene.parts.iter().flat_map(|p| &p.bands);
+    bands.any(|b| !matches!(b.calibration, Calibration::Reflectance { sun_corrected: true, .. }))
 }
 
 /// Solar irradiance of a band and where it comes from: the user's, or the mean of the spectrum over the band's limits.
@@ -418,6 +456,7 @@ mod tests {
             data_bits: Some(12),
             fill: None,
             mtf_compensated: None,
+            processed: Vec::new(),
             sensor_model: SensorModel::Unknown { reason: String::new() },
             fields: Fields::new(),
         };

@@ -7,7 +7,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{CalibrateError, Options};
-use crate::scene::{Scene, Sun, Warning};
+use crate::scene::{Code, Scene, Sun, Warning};
 use crate::sun::{SunPosition, earth_sun_distance_au, sun_position};
 use crate::units::SunZenith;
 
@@ -83,7 +83,7 @@ impl Illumination {
 /// Degrees, WGS 84, longitude first.
 ///
 /// # Errors
-/// [`CalibrateError::NoSun`] without angle and place, [`CalibrateError::SunConflict`] from [`check_sun`],
+/// [`CalibrateError::NoTime`] for a mosaic over a period, [`CalibrateError::NoSun`] without angle and place, [`CalibrateError::SunConflict`] from [`check_sun`],
 /// [`CalibrateError::BadOption`].
 pub fn illumination(
     scene: &Scene,
@@ -91,6 +91,9 @@ pub fn illumination(
     options: &Options,
 ) -> Result<Illumination, CalibrateError> {
     options.check()?;
+    if scene.time.is_period {
+        return Err(CalibrateError::NoTime { period: scene.time.original.clone() });
+    }
     let center = center.or_else(|| scene.center());
     let time = scene.time.center;
     let computed = center.map(|(lon, lat)| sun_position(time, lat, lon));
@@ -103,21 +106,21 @@ pub fn illumination(
                 "the metadata state no usable sun angle; zenith {:.3} and azimuth {:.3} are computed from time and place",
                 sun.zenith_deg, sun.azimuth_deg
             );
-            warnings.push(Warning { code: "sun-computed", message });
+            warnings.push(Warning { code: Code::SunComputed, message });
             (SunZenith(sun.zenith_deg), SunSource::Computed)
         }
         (None, None, None) => return Err(CalibrateError::NoSun),
     };
     if (LOW_SUN_DEG..90.0).contains(&zenith.0) {
         let message = format!("the sun stands {:.2} degrees from the zenith: reflectance is unreliable", zenith.0);
-        warnings.push(Warning { code: "sun-low", message });
+        warnings.push(Warning { code: Code::SunLow, message });
     }
     let azimuth_deg = scene.sun.and_then(|sun| sun.azimuth_deg).or(computed.map(|sun| sun.azimuth_deg));
     Ok(Illumination { zenith, azimuth_deg, source, distance_au: earth_sun_distance_au(time), warnings })
 }
 
 /// Compares the sun in the metadata (or the user's zenith in its place) with the one at the scene's time and place;
-/// `center` is longitude and latitude. Without angle or place there is nothing to compare.
+/// `center` is longitude and latitude. Without angle, place or a time of acquisition there is nothing to compare.
 ///
 /// # Units
 /// Degrees, WGS 84, longitude first.
@@ -125,7 +128,7 @@ pub fn illumination(
 /// # Errors
 /// [`CalibrateError::SunConflict`] when they contradict each other, unless the user accepts that: then it is a warning.
 pub fn check_sun(scene: &Scene, center: Option<(f64, f64)>, options: &Options) -> Result<Vec<Warning>, CalibrateError> {
-    let Some((lon, lat)) = center else { return Ok(Vec::new()) };
+    let Some((lon, lat)) = center.filter(|_| !scene.time.is_period) else { return Ok(Vec::new()) };
     let time = scene.time.center;
     let computed = sun_position(time, lat, lon);
     if let Some(zenith) = options.sun_zenith_deg {
@@ -135,7 +138,7 @@ pub fn check_sun(scene: &Scene, center: Option<(f64, f64)>, options: &Options) -
             computed.zenith_deg
         );
         let far = apart > ZENITH_TOLERANCE_DEG;
-        return Ok(if far { vec![Warning { code: "sun-conflict", message }] } else { Vec::new() });
+        return Ok(if far { vec![Warning { code: Code::SunConflict, message }] } else { Vec::new() });
     }
     let Some(sun) = scene.sun else { return Ok(Vec::new()) };
     let place = Place { time, lat, lon };
@@ -143,7 +146,7 @@ pub fn check_sun(scene: &Scene, center: Option<(f64, f64)>, options: &Options) -
     if conflict.gross && !options.accept_sun_conflict {
         return Err(CalibrateError::SunConflict { conflict: conflict.text });
     }
-    Ok(vec![Warning { code: "sun-conflict", message: format!("{}; the metadata's angles are used", conflict.text) }])
+    Ok(vec![Warning { code: Code::SunConflict, message: format!("{}; the metadata's angles are used", conflict.text) }])
 }
 
 /// Time and place of a scene.
@@ -274,6 +277,7 @@ mod tests {
             time: SceneTime {
                 center: utc.parse().unwrap(),
                 interval: None,
+                is_period: false,
                 original: "2026-07-15 10:30:00".into(),
                 original_offset: offset.into(),
             },
@@ -351,7 +355,7 @@ mod tests {
         assert!(conflict(&wrong).contains("no usual mistake"));
         let accept = Options { accept_sun_conflict: true, ..Options::default() };
         let light = illumination(&wrong, None, &accept).unwrap();
-        assert_eq!((light.source, light.warnings[0].code), (SunSource::Metadata, "sun-conflict"));
+        assert_eq!((light.source, light.warnings[0].code), (SunSource::Metadata, Code::SunConflict));
         let own = Options { sun_zenith_deg: Some(28.0), ..Options::default() };
         let light = illumination(&wrong, None, &own).unwrap();
         assert_eq!((light.zenith, light.source), (SunZenith(28.0), SunSource::PipelineFile));
@@ -361,7 +365,7 @@ mod tests {
     fn without_metadata_the_sun_is_computed_and_without_place_unknown() {
         let mut bare = scene(UTC, "+08:00", |_| None);
         let light = illumination(&bare, None, &Options::default()).unwrap();
-        assert_eq!((light.source, light.warnings[0].code), (SunSource::Computed, "sun-computed"));
+        assert_eq!((light.source, light.warnings[0].code), (SunSource::Computed, Code::SunComputed));
         bare.corners = None;
         assert!(matches!(illumination(&bare, None, &Options::default()), Err(CalibrateError::NoSun)));
         assert!(illumination(&bare, Some((LON, LAT)), &Options::default()).is_ok());
@@ -376,7 +380,7 @@ mod tests {
         assert!(light.cos_zenith().is_err());
         night.time.center = "2026-07-14T20:45:00Z".parse().unwrap();
         let low = illumination(&night, None, &Options::default()).unwrap();
-        assert!(low.warnings.iter().any(|w| w.code == "sun-low"), "{low:?}");
+        assert!(low.warnings.iter().any(|w| w.code == Code::SunLow), "{low:?}");
     }
 
     #[test]

@@ -27,39 +27,96 @@ const RANGES: [&str; 7] = [
     "view:sun_elevation",
 ];
 
-/// The STAC Collection of Items, each with its reference relative to the Collection's document.
-///
-/// # Reference
-/// STAC specification 1.1.0, collection-spec.
-pub fn collection(record: &CollectionRecord, items: &[(String, Value)]) -> Value {
-    let mut c = Object::default();
-    c.put("type", "Collection");
-    c.put("stac_version", STAC_VERSION);
-    c.put("stac_extensions", Value::Null);
-    c.put("id", record.id.as_str());
-    c.put_some("title", record.title.as_deref());
-    c.put("description", record.description.as_str());
-    c.put_list("keywords", record.keywords.iter().map(String::as_str));
-    c.put("license", record.license.as_str());
-    c.put_list("providers", record.providers.iter().map(provider));
-    c.put("extent", json!({ "spatial": spatial(items), "temporal": temporal(items) }));
-    let summaries = summaries(items);
-    if !summaries.is_empty() {
-        c.put("summaries", summaries);
-    }
-    let item_assets = item_assets(items);
-    if !item_assets.is_empty() {
-        c.put("item_assets", item_assets);
-    }
-    c.0.extend(record.extras.clone());
-    c.put("links", links(record, items));
-    let extensions = extensions(&c.0);
-    c.put("stac_extensions", extensions);
-    c.into()
+/// What a Collection says of its Items, gathered one by one: an Item is forgotten once it was added, so a Collection of a
+/// million Items takes no more memory than their references.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    hrefs: BTreeSet<String>,
+    boxes: Vec<[f64; 4]>,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+    sets: [BTreeSet<String>; SETS.len()],
+    ranges: [Option<(f64, f64)>; RANGES.len()],
+    /// What is true of an asset in every Item that has it.
+    assets: BTreeMap<String, Map<String, Value>>,
 }
 
-fn spatial(items: &[(String, Value)]) -> Value {
-    let boxes: Vec<[f64; 4]> = items.iter().filter_map(|(_, item)| bbox(item)).collect();
+impl Gathered {
+    /// Adds an Item, `href` its reference relative to the Collection's document.
+    pub fn add(&mut self, href: String, item: &Value) {
+        self.hrefs.insert(href);
+        self.boxes.extend(bbox(item));
+        let property = |key: &str| item.get("properties")?.get(key);
+        let time = |keys: [&str; 2]| keys.iter().find_map(|key| property(key)?.as_str()?.parse::<Timestamp>().ok());
+        self.start = self.start.into_iter().chain(time(["start_datetime", "datetime"])).min();
+        self.end = self.end.into_iter().chain(time(["end_datetime", "datetime"])).max();
+        for (key, set) in SETS.iter().zip(&mut self.sets) {
+            let values = property(key).into_iter();
+            let values = values.flat_map(|v| v.as_array().map_or(std::slice::from_ref(v), Vec::as_slice));
+            set.extend(values.filter_map(Value::as_str).map(str::to_owned));
+        }
+        for (key, range) in RANGES.iter().zip(&mut self.ranges) {
+            if let Some(v) = property(key).and_then(Value::as_f64) {
+                *range = Some(range.map_or((v, v), |(min, max)| (min.min(v), max.max(v))));
+            }
+        }
+        for (key, asset) in item.get("assets").and_then(Value::as_object).into_iter().flatten() {
+            let Some(asset) = asset.as_object() else { continue };
+            let asset = definition(asset);
+            match self.assets.get_mut(key) {
+                Some(common) => common.retain(|field, value| asset.get(field) == Some(value)),
+                None => _ = self.assets.insert(key.clone(), asset),
+            }
+        }
+    }
+
+    /// How many Items were added.
+    pub fn count(&self) -> usize {
+        self.hrefs.len()
+    }
+
+    /// The STAC Collection of the Items.
+    ///
+    /// # Reference
+    /// STAC specification 1.1.0, collection-spec.
+    pub fn collection(self, record: &CollectionRecord) -> Value {
+        let mut c = Object::default();
+        c.put("type", "Collection");
+        c.put("stac_version", STAC_VERSION);
+        c.put("stac_extensions", Value::Null);
+        c.put("id", record.id.as_str());
+        c.put_some("title", record.title.as_deref());
+        c.put("description", record.description.as_str());
+        c.put_list("keywords", record.keywords.iter().map(String::as_str));
+        c.put("license", record.license.as_str());
+        c.put_list("providers", record.providers.iter().map(provider));
+        let times = [self.start, self.end].map(|t| t.map(|t| t.to_string()));
+        c.put("extent", json!({ "spatial": spatial(&self.boxes), "temporal": { "interval": [times] } }));
+        let mut summaries = Object::default();
+        for (key, set) in SETS.iter().zip(self.sets) {
+            summaries.put_list(key, set);
+        }
+        for (key, range) in RANGES.iter().zip(self.ranges) {
+            summaries.put_some(key, range.map(|(min, max)| json!({ "minimum": number(min), "maximum": number(max) })));
+        }
+        if !summaries.0.is_empty() {
+            c.put("summaries", summaries.0);
+        }
+        // A definition of fewer than two fields is not allowed.
+        let assets = self.assets.into_iter().filter(|(_, d)| d.len() >= 2);
+        let assets: Map<String, Value> = assets.map(|(key, d)| (key, sorted(d).into())).collect();
+        if !assets.is_empty() {
+            c.put("item_assets", assets);
+        }
+        c.0.extend(record.extras.clone());
+        c.put("links", links(record, &self.hrefs));
+        let extensions = extensions(&c.0);
+        c.put("stac_extensions", extensions);
+        c.into()
+    }
+}
+
+fn spatial(boxes: &[[f64; 4]]) -> Value {
     let spans: Vec<_> = boxes.iter().map(|b| (b[0], b[2])).collect();
     // An empty Collection could hold anything.
     let (west, east) = cover(&spans).unwrap_or((-180.0, 180.0));
@@ -74,49 +131,6 @@ fn bbox(item: &Value) -> Option<[f64; 4]> {
         [west, south, east, north] | [west, south, _, east, north, _] => Some([west, south, east, north]),
         _ => None,
     }
-}
-
-fn temporal(items: &[(String, Value)]) -> Value {
-    let time = |item: &Value, keys: [&str; 2]| {
-        let properties = item.get("properties")?;
-        keys.iter().find_map(|key| properties.get(key)?.as_str()?.parse::<Timestamp>().ok())
-    };
-    let start = items.iter().filter_map(|(_, item)| time(item, ["start_datetime", "datetime"])).min();
-    let end = items.iter().filter_map(|(_, item)| time(item, ["end_datetime", "datetime"])).max();
-    json!({ "interval": [[start.map(|t| t.to_string()), end.map(|t| t.to_string())]] })
-}
-
-fn summaries(items: &[(String, Value)]) -> Map<String, Value> {
-    let values = |key: &'static str| items.iter().filter_map(move |(_, item)| item.get("properties")?.get(key));
-    let mut summaries = Object::default();
-    for key in SETS {
-        let set: BTreeSet<&str> = values(key)
-            .flat_map(|v| v.as_array().map_or(std::slice::from_ref(v), Vec::as_slice))
-            .filter_map(Value::as_str)
-            .collect();
-        summaries.put_list(key, set);
-    }
-    for key in RANGES {
-        let range = values(key).filter_map(Value::as_f64).map(|v| (v, v)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-        summaries.put_some(key, range.map(|(min, max)| json!({ "minimum": number(min), "maximum": number(max) })));
-    }
-    summaries.0
-}
-
-/// What is true of an asset in every Item that has it.
-fn item_assets(items: &[(String, Value)]) -> Map<String, Value> {
-    let mut definitions: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
-    let assets = items.iter().filter_map(|(_, item)| item.get("assets")?.as_object()).flatten();
-    for (key, asset) in assets {
-        let Some(asset) = asset.as_object() else { continue };
-        let asset = definition(asset);
-        match definitions.get_mut(key.as_str()) {
-            Some(common) => common.retain(|field, value| asset.get(field) == Some(value)),
-            None => _ = definitions.insert(key, asset),
-        }
-    }
-    // A definition of fewer than two fields is not allowed.
-    definitions.into_iter().filter(|(_, d)| d.len() >= 2).map(|(key, d)| (key.to_owned(), sorted(d).into())).collect()
 }
 
 /// An asset without what belongs to one file alone.
@@ -145,17 +159,16 @@ fn sorted(mut definition: Map<String, Value>) -> Map<String, Value> {
     sorted
 }
 
-fn links(record: &CollectionRecord, items: &[(String, Value)]) -> Vec<Value> {
+fn links(record: &CollectionRecord, hrefs: &BTreeSet<String>) -> Vec<Value> {
     let own = |rel: &str, href: &str, media_type: &str| Link {
         rel: rel.into(),
         href: href.into(),
         media_type: Some(media_type.into()),
         title: None,
     };
-    let hrefs: BTreeSet<&str> = items.iter().map(|(href, _)| href.as_str()).collect();
     std::iter::once(own("root", "./collection.json", media_type::JSON))
         .chain(record.links.iter().cloned())
-        .chain(hrefs.into_iter().map(|href| own("item", href, media_type::GEOJSON)))
+        .chain(hrefs.iter().map(|href| own("item", href, media_type::GEOJSON)))
         .map(|l| link(&l))
         .collect()
 }
@@ -166,6 +179,12 @@ mod tests {
     use super::super::{Provider, item, to_bytes, validate};
     use super::*;
     use geo::polygon;
+
+    fn collection(record: &CollectionRecord, items: &[(String, Value)]) -> Value {
+        let mut gathered = Gathered::default();
+        items.iter().for_each(|(href, item)| gathered.add(href.clone(), item));
+        gathered.collection(record)
+    }
 
     fn record() -> CollectionRecord {
         CollectionRecord {

@@ -37,6 +37,24 @@ pub fn item(record: &ItemRecord) -> Value {
     item.into()
 }
 
+/// Adds an asset to an Item that was made before, and declares what it needs.
+pub fn add_asset(item: &mut Value, record: &AssetRecord) {
+    let Some(object) = item.as_object_mut() else { return };
+    let has_projection = object.get("properties").is_some_and(|p| p.get("proj:code").is_some());
+    let asset = asset(record, has_projection && is_bare_picture(record));
+    let assets = object.entry("assets").or_insert_with(|| Value::Object(Map::new()));
+    if let Some(assets) = assets.as_object_mut() {
+        assets.insert(record.key.clone(), asset.into());
+    }
+    let extensions = extensions(object);
+    object.insert("stac_extensions".into(), extensions.into());
+}
+
+/// A picture without georeference must not inherit the Item's reference system.
+fn is_bare_picture(asset: &AssetRecord) -> bool {
+    asset.raster.is_none() && asset.media_type.starts_with("image/")
+}
+
 fn properties(record: &ItemRecord) -> Object {
     let mut p = Object::default();
     p.put_some("title", record.title.as_deref());
@@ -102,8 +120,6 @@ pub(super) fn link(link: &Link) -> Value {
 }
 
 fn assets(record: &ItemRecord) -> Map<String, Value> {
-    // A picture without georeference must not inherit the Item's reference system.
-    let is_bare_picture = |a: &AssetRecord| a.raster.is_none() && a.media_type.starts_with("image/");
     let has_projection = record.projection.is_some();
     record.assets.iter().map(|a| (a.key.clone(), asset(a, has_projection && is_bare_picture(a)).into())).collect()
 }

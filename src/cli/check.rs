@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fieldglow::config;
+use fieldglow::{config, engine};
 
 use super::{Failure, Outcome, print_json};
 
@@ -12,17 +12,28 @@ pub struct Args {
     /// Pipeline file.
     #[arg(required_unless_present = "schema")]
     pipeline: Option<PathBuf>,
-    /// Override a key of the pipeline file.
+    /// Override a key of the pipeline file, such as `geometry.resolution=6`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Print the JSON Schema of pipeline files.
-    #[arg(long)]
-    schema: bool,
+    /// Print a JSON Schema: of pipeline files, or with `=report` of the run report.
+    #[arg(long, value_enum, value_name = "OF", num_args = 0..=1, require_equals = true, default_missing_value = "pipeline")]
+    schema: Option<Schema>,
+}
+
+/// What a schema is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Schema {
+    /// Pipeline files.
+    Pipeline,
+    /// The report of `run`.
+    Report,
 }
 
 pub fn run(args: &Args) -> Outcome {
-    if args.schema {
-        return print_json(&config::schema());
+    match args.schema {
+        Some(Schema::Pipeline) => return print_json(&config::schema()),
+        Some(Schema::Report) => return print_json(&engine::report::schema()),
+        None => {}
     }
     let Some(path) = &args.pipeline else { return Err(Failure::Code(1)) };
     fieldglow::read::prepare_gdal(16 << 20);

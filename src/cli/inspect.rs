@@ -1,9 +1,9 @@
 //! `fieldglow inspect`
 
-use fieldglow::calibrate;
+use fieldglow::calibrate::{self, Level, Outlook};
 use fieldglow::engine::Given;
-use fieldglow::error::chain;
-use fieldglow::scene::{Calibration, Scene, SensorModel};
+use fieldglow::error::{Error, chain};
+use fieldglow::scene::{Calibration, Scene, SensorModel, level};
 use serde_json::{Value, json};
 
 use super::scenes::Scenes;
@@ -60,8 +60,8 @@ pub fn run(args: &Args) -> Outcome {
 /// What the check of the sun against time and place says.
 fn sun_note(scene: &Scene) -> Vec<(String, String)> {
     match calibrate::illumination(scene, None, &calibrate::Options::default()) {
-        Ok(light) => light.warnings.into_iter().map(|w| (w.code.to_owned(), w.message)).collect(),
-        Err(e) => vec![("sun".into(), chain(&e))],
+        Ok(light) => light.warnings.into_iter().map(|w| (w.code.to_string(), w.message)).collect(),
+        Err(e) => vec![(Error::from(e.clone()).code().to_owned(), chain(&e))],
     }
 }
 
@@ -85,6 +85,32 @@ fn calibration(c: &Calibration) -> Value {
     }
 }
 
+fn outlook(outlook: &Outlook) -> Value {
+    match outlook {
+        Outlook::Possible => json!({ "possible": true }),
+        Outlook::IfAccepted(done) => json!({ "possible": false, "accept_processed": done }),
+        Outlook::Impossible(e) => {
+            json!({ "possible": false, "code": Error::from(e.clone()).code(), "reason": e.to_string() })
+        }
+    }
+}
+
+/// A line for each level.
+fn becomes(scene: &Scene) -> Vec<String> {
+    let line = |(level, outlook): (Level, Outlook)| {
+        let text = match outlook {
+            Outlook::Possible => "yes".into(),
+            Outlook::IfAccepted(done) => {
+                let codes: Vec<_> = done.iter().map(|p| format!("\"{}\"", p.code())).collect();
+                format!("only with `radiometry.accept_processed = [{}]`", codes.join(", "))
+            }
+            Outlook::Impossible(e) => format!("no: {e}"),
+        };
+        format!("{:<8} {text}", level.code())
+    };
+    calibrate::outlook(scene).into_iter().map(line).collect()
+}
+
 fn to_json(scene: &Scene, sun: &[(String, String)]) -> Value {
     let parts: Vec<Value> = scene
         .parts
@@ -102,18 +128,22 @@ fn to_json(scene: &Scene, sun: &[(String, String)]) -> Value {
                 .collect();
             json!({
                 "name": p.name, "rows": p.rows, "cols": p.cols, "type": p.sample.to_string(), "gsd_m": p.gsd_m, "data_bits": p.data_bits,
-                "fill": p.fill, "place": place(&p.sensor_model), "mtf_compensated": p.mtf_compensated, "bands": bands, "fields": p.fields,
+                "processed": p.processed, "fill": p.fill, "place": place(&p.sensor_model), "mtf_compensated": p.mtf_compensated, "bands": bands, "fields": p.fields,
             })
         })
         .collect();
     let mut warnings: Vec<Value> =
         scene.warnings.iter().map(|w| json!({ "code": w.code, "message": w.message })).collect();
     warnings.extend(sun.iter().map(|(code, message)| json!({ "code": code, "message": message })));
+    let becomes: serde_json::Map<String, Value> =
+        calibrate::outlook(scene).into_iter().map(|(l, o)| (l.code().to_owned(), outlook(&o))).collect();
     json!({
         "id": scene.id,
         "acquisition": scene.acquisition(),
         "constellation": scene.constellation, "platform": scene.platform, "instrument": scene.instrument, "level": scene.level,
-        "time": scene.time.center.to_string(),
+        "level_known": scene.level.as_deref().and_then(level::known).map(|k| k.about),
+        "becomes": becomes,
+        "time": scene.time.center.to_string(), "time_is_period": scene.time.is_period,
         "time_original": scene.time.original, "time_original_offset": scene.time.original_offset,
         "sun_zenith_deg": scene.sun.map(|s| s.zenith.0), "sun_azimuth_deg": scene.sun.and_then(|s| s.azimuth_deg),
         "off_nadir_deg": scene.view.and_then(|v| v.off_nadir_deg),
@@ -124,13 +154,22 @@ fn to_json(scene: &Scene, sun: &[(String, String)]) -> Value {
     })
 }
 
+fn line_of(gain: f64, bias: f64) -> String {
+    let sign = if bias < 0.0 { '−' } else { '+' };
+    format!("{gain} · DN {sign} {}", bias.abs())
+}
+
 fn table(out: &mut String, scene: &Scene, sun: &[(String, String)]) {
     line!(out, "{}", scene.id);
     let offset = &scene.time.original_offset;
     let said = scene.time.original.ends_with(offset.as_str());
     let original = if said { scene.time.original.clone() } else { format!("{} {offset}", scene.time.original) };
     line!(out, "  time      {} (given as {original})", scene.time.center);
-    line!(out, "  level     {}", scene.level.as_deref().unwrap_or("not stated"));
+    let known = |token: &str| level::known(token).map_or("nothing is published about it", |k| k.about);
+    match &scene.level {
+        Some(token) => line!(out, "  level     {token}: {}", known(token)),
+        None => line!(out, "  level     not stated"),
+    }
     match scene.sun {
         Some(s) => line!(
             out,
@@ -153,18 +192,24 @@ fn table(out: &mut String, scene: &Scene, sun: &[(String, String)]) {
             roles.join(" "),
             place(&p.sensor_model)
         );
+        for done in &p.processed {
+            line!(out, "    {}, as {} says", done.what.words(), done.said_by);
+        }
         for b in &p.bands {
             let text = match &b.calibration {
-                Calibration::Radiance { gain, bias, .. } => format!("radiance {gain} · DN + {bias}"),
-                Calibration::Reflectance { gain, bias, .. } => format!("reflectance {gain} · DN + {bias}"),
+                Calibration::Radiance { gain, bias, .. } => format!("radiance {}", line_of(*gain, *bias)),
+                Calibration::Reflectance { gain, bias, .. } => format!("reflectance {}", line_of(*gain, *bias)),
                 Calibration::Missing { reason } => format!("no coefficients: {reason}"),
             };
             let range = b.range_nm.map_or(String::new(), |r| format!("{}–{} nm, ", r.min, r.max));
             line!(out, "    {:<7} {range}{text}", b.role.code());
         }
     }
+    for (k, text) in becomes(scene).iter().enumerate() {
+        line!(out, "  {:<9} {text}", if k == 0 { "becomes" } else { "" });
+    }
     for (code, message) in
-        scene.warnings.iter().map(|w| (w.code, &w.message)).chain(sun.iter().map(|(c, m)| (c.as_str(), m)))
+        scene.warnings.iter().map(|w| (w.code.text(), &w.message)).chain(sun.iter().map(|(c, m)| (c.as_str(), m)))
     {
         line!(out, "  warning   {message} [{code}]");
     }

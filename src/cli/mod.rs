@@ -46,15 +46,15 @@ enum Command {
     Run(run::Args),
     /// Say what `run` would do: cells, pixels, memory. Reads no pixels, writes nothing.
     Plan(plan::Args),
-    /// Show what deliveries say of themselves, and what is odd about them. Reads no pixels.
+    /// Show what deliveries say of themselves, what is odd about them, and what may be made of them. Reads no pixels.
     Inspect(inspect::Args),
     /// Show the resolved pipeline, or every mistake in it at once.
     Check(check::Args),
     /// Check COGs, STAC documents and checksums of what stands in storage.
     Validate(validate::Args),
-    /// Rebuild the Collection of an output from its Items.
+    /// Make the Items of scenes and the Collection again from the cells that stand in storage.
     Collect(collect::Args),
-    /// List the index catalogue.
+    /// List the spectral indices that products of kind `index` can be.
     Indices(indices::Args),
     /// Write a simulated Jilin-1 delivery with known truth, for demos and tests.
     Simulate(simulate::Args),

@@ -67,6 +67,12 @@ pub fn run(args: &Args) -> Outcome {
     }
 }
 
+/// Folder or URL that `run` would write to.
+fn output(plan: &ScenePlan) -> Option<String> {
+    let url = plan.pipeline.output.url.as_deref()?;
+    Some(format!("{}/{}", url.trim_end_matches('/'), plan.pipeline.name))
+}
+
 fn raw_bytes(plan: &ScenePlan) -> u64 {
     let of_cell = |c: &engine::plan::Cell| -> u64 {
         plan.layers.iter().zip(&c.lattices).map(|(l, g)| l.stored_bytes_per_pixel() * (g.rows * g.cols) as u64).sum()
@@ -87,6 +93,7 @@ fn to_json(plan: &ScenePlan, memory: Bytes) -> serde_json::Value {
     json!({
         "scene": plan.scene.id,
         "acquisition": plan.acquisition,
+        "output": output(plan),
         "key": plan.key,
         "crs": plan.crs.to_string(),
         "products": products,
@@ -101,6 +108,9 @@ fn to_json(plan: &ScenePlan, memory: Bytes) -> serde_json::Value {
 fn table(out: &mut String, plan: &ScenePlan, memory: Bytes) {
     line!(out, "{}", plan.acquisition);
     line!(out, "  key       {}", plan.key8());
+    if let Some(output) = output(plan) {
+        line!(out, "  output    {output}");
+    }
     line!(out, "  crs       {}", plan.crs);
     for layer in &plan.layers {
         let names: Vec<_> = layer.products.iter().map(|p| p.name.as_str()).collect();

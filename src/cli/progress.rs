@@ -1,5 +1,6 @@
 //! Progress for people: bars on a terminal, plain lines elsewhere.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use fieldglow::engine::report::{Outcome, Progress, SceneOutcome};
 use fieldglow::scene::Warning;
 use fieldglow::units::Bytes;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -37,7 +38,10 @@ pub struct Display {
 
 struct State {
     scenes: usize,
+    /// Scenes that were started.
     scene: usize,
+    /// Scenes that ended, some of them before they could start.
+    ended: usize,
     name: String,
     total: u64,
     done: u64,
@@ -48,8 +52,18 @@ struct State {
 /// Plain lines come no closer than this.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
+/// Steps of the bar of all scenes for each of them: it moves within scenes too, and so knows early what is left.
+const STEPS: u64 = 1000;
+
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let mega = |v: f64| format!("{:.0}", v / 1e6);
+    style
+        .with_key("done", move |s: &ProgressState, w: &mut dyn Write| _ = w.write_str(&mega(s.pos() as f64)))
+        .with_key("all", move |s: &ProgressState, w: &mut dyn Write| {
+            _ = w.write_str(&mega(s.len().unwrap_or(0) as f64))
+        })
+        .with_key("rate", move |s: &ProgressState, w: &mut dyn Write| _ = w.write_str(&mega(s.per_sec())))
 }
 
 impl Display {
@@ -63,7 +77,8 @@ impl Display {
         };
         let target = if style == Style::Bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let now = Instant::now();
-        let state = State { scenes: 0, scene: 0, name: String::new(), total: 0, done: 0, started: now, said: now };
+        let state =
+            State { scenes: 0, scene: 0, ended: 0, name: String::new(), total: 0, done: 0, started: now, said: now };
         let bars = MultiProgress::with_draw_target(target);
         let (bar, total) = (bars.add(ProgressBar::no_length()), ProgressBar::no_length());
         Self { style, state: Mutex::new(state), bars, bar, total }
@@ -97,8 +112,9 @@ impl Progress for Display {
         self.json(&serde_json::json!({ "event": "run-started", "scenes": scenes }));
         if self.style == Style::Bar && scenes > 1 {
             let total = self.bars.add(self.total.clone());
-            total.set_length(scenes as u64);
-            total.set_style(style("{bar:30} {percent:>3} % {pos}/{len} scenes, {elapsed} so far, {eta} left"));
+            total.set_length(scenes as u64 * STEPS);
+            total.set_style(style("{bar:30} {percent:>3} % {msg}, {elapsed} so far, {eta} left"));
+            total.set_message(format!("0 of {scenes} scenes"));
             total.enable_steady_tick(Duration::from_secs(1));
         }
     }
@@ -108,7 +124,8 @@ impl Progress for Display {
         let now = Instant::now();
         *s = State {
             scenes: s.scenes,
-            scene: s.scene + 1,
+            scene: s.ended + 1,
+            ended: s.ended,
             name: scene.to_owned(),
             total: pixels,
             done: 0,
@@ -119,16 +136,18 @@ impl Progress for Display {
         drop(s);
         self.say(&line);
         self.json(&serde_json::json!({ "event": "scene-started", "scene": scene, "cells": cells, "pixels": pixels }));
-        self.bar.set_length(pixels.div_ceil(1_000_000));
+        self.bar.set_length(pixels);
         self.bar.reset();
-        self.bar.set_style(style("{bar:30} {percent:>3} % {pos}/{len} Mpx, {per_sec}, {eta} left"));
+        self.bar.set_style(style("{bar:30} {percent:>3} % {done} of {all} Mpx, {rate} Mpx/s, {eta} left"));
         tracing::info!(scene, cells, pixels, "scene started");
     }
 
     fn pixels_done(&self, pixels: u64) {
         let mut s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         s.done += pixels;
-        self.bar.set_position(s.done / 1_000_000);
+        self.bar.set_position(s.done);
+        let step = s.done * STEPS / s.total.max(1);
+        self.total.set_position((s.scene.max(1) - 1) as u64 * STEPS + step.min(STEPS));
         let elapsed = s.started.elapsed().as_secs_f64();
         if s.said.elapsed() < PLAIN_EVERY || elapsed <= 0.0 {
             return;
@@ -159,7 +178,7 @@ impl Progress for Display {
     }
 
     fn warning(&self, scene: &str, warning: &Warning) {
-        tracing::warn!(scene, code = warning.code, "{}", warning.message);
+        tracing::warn!(scene, code = warning.code.text(), "{}", warning.message);
         self.say(&format!("warning: {scene}: {} [{}]", warning.message, warning.code));
         self.json(&serde_json::json!({ "event": "warning", "scene": scene, "code": warning.code, "message": warning.message }));
     }
@@ -188,7 +207,11 @@ impl Progress for Display {
             ),
         }
         self.say(&line);
-        self.total.inc(1);
+        let mut s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        s.ended += 1;
+        self.total.set_position(s.ended as u64 * STEPS);
+        self.total.set_message(format!("{} of {} scenes", s.ended, s.scenes));
+        drop(s);
         self.json(&serde_json::json!({ "event": "scene-done", "scene": scene }));
     }
 }

@@ -78,8 +78,11 @@ pub fn run(args: &Args) -> Outcome {
     let signals = signals::listen(&options.stop)?;
     let style = args.log.as_ref().map_or(args.progress, |log| log::style(*log, args.progress));
     let display = Display::new(style);
-    let report = engine::run(&pipeline, scenes, &*store, &options, &display)?;
+    let mut report = engine::run(&pipeline, scenes, &*store, &options, &display)?;
     display.finish();
+    if report.interrupted {
+        report.exit_code = signals.exit_code();
+    }
     if let Some((file, path)) = &mut report_file {
         let text = serde_json::to_string_pretty(&report).unwrap_or_default() + "\n";
         file.write_all(text.as_bytes()).map_err(unwritable(path))?;
@@ -88,30 +91,33 @@ pub fn run(args: &Args) -> Outcome {
         failures(&report);
         print_json(&report)?;
     } else {
-        summary(&report);
+        summary(&report, args.input.shard.is_some() || !args.input.cells.is_empty());
     }
-    match report.exit_code() {
+    match report.exit_code {
         0 => Ok(()),
-        130 => Err(Failure::Code(signals.exit_code())),
         code => Err(Failure::Code(code)),
     }
 }
 
-fn summary(report: &RunReport) {
-    let done = report.scenes.iter().filter(|s| s.outcome == SceneEnd::Done).count();
-    let written: usize = report.scenes.iter().map(|s| s.cells_written.len()).sum();
-    let unchanged: usize = report.scenes.iter().map(|s| s.cells_unchanged).sum();
-    let bytes: u64 = report.scenes.iter().map(|s| s.bytes_written).sum();
+/// Says what was done; `in_part` when the Collection was left to `collect`.
+fn summary(report: &RunReport, in_part: bool) {
+    let t = &report.totals;
     eprintln!(
-        "{done} of {} scenes done in {:.1} s: {written} cells written ({}), {unchanged} already there; peak memory reserved {}",
-        report.scenes.len(),
+        "{} of {} scenes done in {:.1} s: {} cells written ({}), {} already there; peak memory reserved {}",
+        t.done,
+        t.scenes,
         report.seconds,
-        Bytes(bytes),
+        t.cells_written,
+        Bytes(t.bytes_written),
+        t.cells_unchanged,
         Bytes(report.peak_reserved_bytes),
     );
     failures(report);
-    if done > 0 {
-        eprintln!("look at: {}/{}/collection.json", report.output, report.pipeline);
+    let place = format!("{}/{}", report.output, report.pipeline);
+    match () {
+        () if t.done == 0 || report.error.is_some() => {}
+        () if in_part => eprintln!("when all parts are done: fieldglow collect {place}"),
+        () => eprintln!("look at: {place}/collection.json"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The scenes a command is given.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use fieldglow::config::{self, Pipeline};
 use fieldglow::engine::{Area, Given, Shard};
 use fieldglow::error::Error;
 use fieldglow::read::{self, Shapes};
-use fieldglow::scene::open::group;
+use fieldglow::scene::Finder;
 use fieldglow::units::Bytes;
 
 use super::{Failure, Outcome};
@@ -40,13 +41,14 @@ pub struct Input {
     /// `collect`.
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     pub cells: Vec<String>,
-    /// Make only cells that touch the shapes of this vector file. Cells are whole all the same.
+    /// Make only cells that touch the shapes of this vector file (GeoJSON, GeoPackage, …); they are not cut at its edges.
     #[arg(long, value_name = "FILE")]
     pub aoi: Option<PathBuf>,
-    /// Take only every N-th scene: run K of N that share one list. The Collection is left to `collect`.
+    /// Take only the scenes that fall to run K of N runs over one list: each takes about one in N, chosen by the scenes' ids.
+    /// The Collection is left to `collect`.
     #[arg(long, value_name = "K/N")]
     pub shard: Option<Shard>,
-    /// Memory for pixels, tiles and caches together.
+    /// Memory for pixels, tiles and caches together, such as `512MiB`.
     #[arg(long, default_value = "2GiB", value_name = "BYTES")]
     pub memory: Bytes,
 }
@@ -83,20 +85,14 @@ impl Scenes {
         for scene in &self.scenes {
             add(scene, &mut paths)?;
         }
-        let (mut readable, mut given) = (Vec::new(), Vec::new());
-        for path in paths {
-            match group(std::slice::from_ref(&path)) {
-                Ok(_) => readable.push(path),
-                Err(error) => given.push(Given::Unreadable { path: path.display().to_string(), error }),
+        let mut finder = Finder::default();
+        let (mut unreadable, mut seen) = (Vec::new(), HashSet::new());
+        for path in paths.into_iter().filter(|path| seen.insert(path.clone())) {
+            if let Err(error) = finder.add(&path) {
+                unreadable.push(Given::Unreadable { path: path.display().to_string(), error });
             }
         }
-        match group(&readable) {
-            Ok(deliveries) => Ok(deliveries.into_iter().map(Given::Delivery).chain(given).collect()),
-            Err(error) => {
-                given.push(Given::Unreadable { path: "the scenes together".into(), error });
-                Ok(given)
-            }
-        }
+        Ok(finder.finish().into_iter().map(Given::Delivery).chain(unreadable).collect())
     }
 }
 
@@ -124,10 +120,16 @@ fn list(name: &str, from: impl Read, paths: &mut Vec<PathBuf>) -> Outcome {
         eprintln!("error: list `{name}`, line {line}: {what}");
         Failure::Code(1)
     };
-    for (k, line) in BufReader::new(from.take(MAX_LIST)).lines().enumerate() {
+    let mut left = MAX_LIST;
+    for (k, line) in BufReader::new(from.take(MAX_LIST + 1)).lines().enumerate() {
         let line = line.map_err(|e| wrong(k + 1, e.to_string()))?;
-        let line = line.trim_end_matches('\r');
-        if !line.trim().is_empty() && !line.starts_with('#') {
+        left = left
+            .checked_sub(line.len() as u64 + 1)
+            .ok_or_else(|| wrong(k + 1, format!("the list is longer than the limit of {}", Bytes(MAX_LIST))))?;
+        // Editors of some systems put a mark before the first line.
+        let line = if k == 0 { line.trim_start_matches('\u{feff}') } else { &line };
+        let line = line.trim();
+        if !line.is_empty() && !line.starts_with('#') {
             one(line, paths).map_err(|what| wrong(k + 1, what))?;
         }
     }

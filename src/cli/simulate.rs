@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fieldglow::simulate::{self, Compression, Kind, Options};
+use fieldglow::simulate::{self, Compression, Kind, Options, Scene};
 use indicatif::ProgressBar;
 
 use super::{Outcome, print, print_json};
@@ -12,19 +12,22 @@ use super::{Outcome, print, print_json};
 pub struct Args {
     /// Folder to write the delivery, its DEM and its truth to.
     dir: PathBuf,
-    /// Draws land, relief and noise.
+    /// Lamps at night, seen by a camera of red, green and blue, instead of farmland by day.
+    #[arg(long)]
+    night: bool,
+    /// Another seed makes other land, lamps, relief and noise.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Columns and rows of the multispectral image, such as 1024 or 2048x1024; the panchromatic one has four times as many.
     #[arg(long, default_value = "1024", value_name = "N|COLSxROWS", value_parser = size)]
     size: (usize, usize),
-    /// Multispectral pixel, metres; the panchromatic one is a quarter of it.
-    #[arg(long, default_value_t = 3.0, value_name = "M")]
-    gsd: f64,
-    /// Longitude and latitude of the scene centre, degrees.
+    /// Multispectral pixel, metres; the panchromatic one is a quarter of it. [default: 3, at night 0.92]
+    #[arg(long, value_name = "M")]
+    gsd: Option<f64>,
+    /// Longitude and latitude of the scene centre, degrees. [default: 125.35 43.88]
     #[arg(long, num_args = 2, value_names = ["LON", "LAT"], allow_negative_numbers = true)]
     center: Option<Vec<f64>>,
-    /// Acquisition time, such as 2026-07-15T02:30:00Z.
+    /// Acquisition time. [default: 2026-07-15T02:30:00Z, at night 2026-07-15T14:30:00Z]
     #[arg(long)]
     time: Option<jiff::Timestamp>,
     /// Tilt of the satellite across its track, degrees.
@@ -43,9 +46,9 @@ pub struct Args {
     #[arg(long)]
     no_psf: bool,
     /// Multispectral image only.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "night")]
     no_pan: bool,
-    /// Product level: `l1` (sensor geometry with RPC) or `l3` (orthorectified, UTM).
+    /// Product level: `l1` (sensor geometry with RPC; at night `L1A`) or `l3` (`L3C`: orthorectified, UTM).
     #[arg(long, default_value = "l1")]
     level: Level,
     /// DEFLATE strips instead of uncompressed ones.
@@ -72,10 +75,13 @@ fn size(text: &str) -> Result<(usize, usize), String> {
 
 pub fn run(args: &Args) -> Outcome {
     fieldglow::read::prepare_gdal(64 << 20);
-    let mut options = Options::new(&args.dir);
+    let mut options = if args.night { Options::night(&args.dir) } else { Options::new(&args.dir) };
+    if let Scene::Day { pan } = &mut options.scene {
+        *pan = !args.no_pan;
+    }
     options.seed = args.seed;
     (options.mss_cols, options.mss_rows) = args.size;
-    options.gsd_m = args.gsd;
+    options.gsd_m = args.gsd.unwrap_or(options.gsd_m);
     if let Some([lon, lat]) = args.center.as_deref() {
         (options.center_lon_deg, options.center_lat_deg) = (*lon, *lat);
     }
@@ -85,7 +91,6 @@ pub fn run(args: &Args) -> Outcome {
     options.dem_spacing_m = args.dem_spacing;
     options.noise_dn = args.noise;
     options.psf = !args.no_psf;
-    options.pan = !args.no_pan;
     options.kind = match args.level {
         Level::L1 => Kind::L1,
         Level::L3 => Kind::L3,

@@ -20,7 +20,7 @@ pub struct Args {
     /// web server has no folders: name a document there, and what it links to below it is checked, too.
     #[arg(required = true, value_name = "URL")]
     paths: Vec<String>,
-    /// Directories and arrays only: no tile is read, no checksum computed.
+    /// Check structure only: TIFF directories and STAC documents. No tile is read, no checksum computed.
     #[arg(long)]
     quick: bool,
     /// JSON instead of lines.
@@ -64,7 +64,8 @@ pub fn run(args: &Args) -> Outcome {
         verdicts.extend(check_url(url, args.quick)?);
     }
     if verdicts.is_empty() {
-        eprintln!("error: there is no TIFF and no STAC document to check");
+        let places: Vec<_> = args.paths.iter().map(|p| format!("`{}`", store::shown(p))).collect();
+        eprintln!("error: no TIFF and no STAC document to check in {}", places.join(", "));
         return Err(Failure::Code(3));
     }
     let failed = verdicts.iter().filter(|v| !v.errors.is_empty()).count();
@@ -257,7 +258,7 @@ fn links(document: &Value, name: &str) -> Vec<String> {
     let assets = document["assets"].as_object().into_iter().flatten().map(|(_, asset)| asset);
     let hrefs = items.chain(assets).filter_map(|v| catalog::path_from_href(v["href"].as_str()?));
     let names = hrefs.filter_map(|path| beside(name, &path));
-    names.filter(|name| is_tiff(name) || is_document(name)).collect()
+    names.filter(|name| wanted(name)).collect()
 }
 
 /// The name of what stands at a relative path from an object; nothing when it would leave the store.
@@ -295,7 +296,7 @@ mod tests {
                 { "rel": "self", "href": "./collection.json" },
                 { "rel": "item", "href": "https://elsewhere/item.json" },
             ],
-            "assets": { "a": { "href": "./k/a.tif" }, "b": { "href": "./k/b.txt" } },
+            "assets": { "a": { "href": "./k/a.tif" }, "b": { "href": "./k/survey.json" } },
         });
         assert_eq!(links(&document, "p/collection.json"), ["p/c/item.json", "p/k/a.tif"]);
     }

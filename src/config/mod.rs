@@ -5,6 +5,7 @@
 
 mod mistakes;
 mod overrides;
+mod product;
 mod sections;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 pub use mistakes::Mistake;
 pub use overrides::apply as apply_override;
+pub use product::{Kind, Product, Sample};
 pub use sections::*;
 
 use crate::error::{Class, Classify};
@@ -31,6 +33,8 @@ pub struct Pipeline {
     pub radiometry: Radiometry,
     /// `[geometry]`
     pub geometry: Geometry,
+    /// `[night]`
+    pub night: Night,
     /// `[[product]]`
     pub product: Vec<Product>,
     /// `[output]`
@@ -54,7 +58,7 @@ fn finest_m(products: &[Product], geometry: Option<&Geometry>) -> f64 {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// It cannot be read.
+    /// The pipeline file cannot be read.
     #[error("reading the pipeline file `{path}`")]
     Read {
         /// The file.
@@ -63,7 +67,7 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
-    /// It is no TOML.
+    /// The pipeline file is no TOML.
     #[error("the pipeline file `{path}` is no TOML: {problem}")]
     Syntax {
         /// The file.
@@ -79,7 +83,7 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
-    /// Something in it is wrong.
+    /// The pipeline file has mistakes.
     #[error("the pipeline file `{path}` has {} mistake{}:{}", mistakes.len(), if mistakes.len() == 1 { "" } else { "s" }, list(mistakes))]
     Mistakes {
         /// The file.
@@ -158,6 +162,7 @@ fn check(mut table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
     let input: Option<Input> = section(&table, "input", Some(Input::default()), &mut found);
     let radiometry: Option<Radiometry> = section(&table, "radiometry", Some(Radiometry::default()), &mut found);
     let geometry: Option<Geometry> = section(&table, "geometry", None, &mut found);
+    let night: Option<Night> = section(&table, "night", Some(Night::default()), &mut found);
     let output: Option<Output> = section(&table, "output", Some(Output::default()), &mut found);
     let mut products = Vec::new();
     match table.get("product") {
@@ -175,6 +180,9 @@ fn check(mut table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
     if let Some(r) = &radiometry {
         r.check(&mut found);
     }
+    if let Some(n) = &night {
+        n.check(&products, &mut found);
+    }
     if let Some(o) = &output {
         o.check(&mut found);
     }
@@ -186,11 +194,11 @@ fn check(mut table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
             found.push(Mistake::new(format!("product.{}", p.name), "two products have this name; give each its own"));
         }
     }
-    match (name, description, input, radiometry, geometry, output) {
-        (Some(name), Some(description), Some(input), Some(radiometry), Some(geometry), Some(output))
+    match (name, description, input, radiometry, geometry, night, output) {
+        (Some(name), Some(description), Some(input), Some(radiometry), Some(geometry), Some(night), Some(output))
             if found.is_empty() =>
         {
-            Ok(Pipeline { name, description, input, radiometry, geometry, product: products, output })
+            Ok(Pipeline { name, description, input, radiometry, geometry, night, product: products, output })
         }
         _ => {
             found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -380,7 +388,7 @@ kind = "qa"
             if let Some(props) = v.get("properties").and_then(|p| p.as_object()) {
                 for (k, p) in props {
                     // A map: its keys are the roles.
-                    if path.ends_with("/esun") {
+                    if ["/esun", "/dark_dn", "/lit_threshold"].iter().any(|map| path.ends_with(map)) {
                         continue;
                     }
                     if p.get("description").is_none() {

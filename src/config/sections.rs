@@ -1,17 +1,17 @@
 //! The sections of a pipeline file. Their documentation is the reference people read: meaning, unit, default, range, and
 //! why the default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::product::Product;
 use super::{Mistake, bad_name};
 use crate::calibrate::Level;
 use crate::grid::cell;
-use crate::product::indices;
-use crate::scene::Role;
+use crate::scene::{Processed, Role};
 
 /// A Fieldglow pipeline: what to make of every scene.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -36,6 +36,9 @@ pub(super) struct File {
     radiometry: Radiometry,
     /// Where the pixels of the products are.
     geometry: Geometry,
+    /// What is dark and what is lit, for products of kind `night`.
+    #[serde(default)]
+    night: Night,
     /// What to make; one section each.
     product: Vec<Product>,
     /// Where and how it is stored.
@@ -77,6 +80,10 @@ pub struct Radiometry {
     /// Go on, with a warning, when the delivery's sun angles contradict its time and place. Default: false, because the
     /// usual causes (zenith taken for elevation, local time for UTC) make every reflectance wrong.
     pub accept_sun_conflict: bool,
+    /// Make radiance and reflectance, with a warning, of pixels that are no measurements any more: any of `fused`
+    /// (pansharpened), `stretched` (to 8 bits), `mosaicked`. Default: none, as the values are not what the instrument
+    /// measured; see docs/levels.md.
+    pub accept_processed: BTreeSet<Processed>,
 }
 
 /// Where the pixels of the products are.
@@ -154,59 +161,46 @@ pub enum Datum {
     Egm2008,
 }
 
-/// One thing to make.
+/// What is dark and what is lit, for products of kind `night`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Product {
-    /// Name of the file and the asset; a to z, 0 to 9, `-`, `_`.
-    pub name: String,
-    /// `bands` (values at the level of `[radiometry]`), `index` (a spectral index) or `qa` (why pixels are invalid, and
-    /// what is wrong with valid ones).
-    pub kind: Kind,
-    /// Roles of the bands, in the order they are stored (`bands`), or whose states count (`qa`; default: those of the other
-    /// products of its resolution).
-    #[serde(default)]
-    pub bands: Vec<Role>,
-    /// Key of the index catalogue, such as `NDVI` (`index`).
-    #[serde(default)]
-    pub index: Option<String>,
-    /// Pixel size in metres. Default: that of `[geometry]`.
-    #[serde(default)]
-    pub resolution: Option<f64>,
-    /// Stored type: `int16` (scale 0.0001, nodata −32768; reflectance and bounded indices) or `float32` (nodata NaN).
-    /// Default: `int16` where allowed, else `float32`. `qa` is always uint16.
-    #[serde(default, rename = "type")]
-    pub sample: Option<Sample>,
-    /// What happens when a scene lacks a band it needs: `true` (default) fails the scene, `false` leaves the product out
-    /// with a warning.
-    #[serde(default = "yes")]
-    pub required: bool,
+#[serde(deny_unknown_fields, default)]
+pub struct Night {
+    /// What unlit ground shows, DN by band role, used instead of what the survey measures. Default: measured in every scene,
+    /// as the bias in the metadata is worth tens of DN and the sky glows.
+    pub dark_dn: BTreeMap<Role, f64>,
+    /// Standard deviations of the unlit ground above its level from which on a pixel is lit, above 0. Default: 5, where
+    /// fewer than one unlit pixel in a million counts as lit.
+    pub lit_sigma: f64,
+    /// Net radiance from which on a pixel is lit, W·m⁻²·sr⁻¹·µm⁻¹ by band role, used instead of `lit_sigma`: the same for
+    /// every scene, which is what changes over time are compared with.
+    pub lit_threshold: BTreeMap<Role, f64>,
 }
 
-fn yes() -> bool {
-    true
+impl Default for Night {
+    fn default() -> Self {
+        Self { dark_dn: BTreeMap::new(), lit_sigma: 5.0, lit_threshold: BTreeMap::new() }
+    }
 }
 
-/// What a product is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// Band values.
-    Bands,
-    /// A spectral index.
-    Index,
-    /// Pixel states.
-    Qa,
-}
-
-/// Stored type of a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Sample {
-    /// Scaled by 0.0001.
-    Int16,
-    /// As it is.
-    Float32,
+impl Night {
+    pub(super) fn check(&self, products: &[Product], found: &mut Vec<Mistake>) {
+        for (role, dn) in &self.dark_dn {
+            if !(dn.is_finite() && *dn >= 0.0) {
+                found.push(Mistake::new(format!("night.dark_dn.{role}"), "must be 0 or more, in DN"));
+            }
+        }
+        for (role, threshold) in &self.lit_threshold {
+            if !threshold.is_finite() {
+                found.push(Mistake::new(format!("night.lit_threshold.{role}"), "must be a number"));
+            }
+        }
+        if !(self.lit_sigma.is_finite() && self.lit_sigma > 0.0) {
+            found.push(Mistake::new("night.lit_sigma", "must be above 0; 3 to 5 are usual"));
+        }
+        if *self != Self::default() && !products.iter().any(|p| p.kind == super::Kind::Night) {
+            found.push(Mistake::new("night", "no product is of kind `night`; remove the section"));
+        }
+    }
 }
 
 /// Where and how products are stored.
@@ -219,6 +213,8 @@ pub struct Output {
     pub compression: Codec,
     /// Effort of the compression: 1 to 22 for `zstd`, 1 to 12 for `deflate`. Default: 3 and 6.
     pub level: Option<u8>,
+    /// Store a small picture (PNG, 512 pixels at most) beside every product of a cell, and one of every scene. Default: true.
+    pub pictures: bool,
     /// Id of the STAC Collection. Default: the pipeline's name.
     pub collection: Option<String>,
     /// Licence of the products, an SPDX id or `other`. Default: `other`.
@@ -233,6 +229,7 @@ impl Default for Output {
             url: None,
             compression: Codec::Zstd,
             level: None,
+            pictures: true,
             collection: None,
             license: "other".into(),
             providers: Vec::new(),
@@ -389,84 +386,8 @@ impl Height {
     }
 }
 
-impl Product {
-    pub(super) fn check(
-        &self,
-        i: usize,
-        geometry: Option<&Geometry>,
-        radiometry: Option<&Radiometry>,
-        finest: f64,
-        found: &mut Vec<Mistake>,
-    ) {
-        let at = |key: &str| format!("product.{}.{key}", self.name);
-        if let Some(problem) = bad_name(&self.name) {
-            found.push(Mistake::new(format!("product[{i}].name"), problem));
-        }
-        match self.kind {
-            Kind::Bands if self.bands.is_empty() => {
-                found.push(Mistake::new(
-                    at("bands"),
-                    "missing; write the roles in the order they are to be stored, such as [\"B\", \"G\", \"R\", \"N\"]",
-                ));
-            }
-            Kind::Index if !self.bands.is_empty() => {
-                found.push(Mistake::new(at("bands"), "an index knows its bands; remove it"))
-            }
-            _ => {}
-        }
-        let mut seen = std::collections::BTreeSet::new();
-        if let Some(twice) = self.bands.iter().find(|b| !seen.insert(**b)) {
-            found.push(Mistake::new(at("bands"), format!("{twice} stands there twice")));
-        }
-        match (self.kind, &self.index) {
-            (Kind::Index, None) => {
-                found.push(Mistake::new(at("index"), format!("missing; known: {}", indices::keys().join(", "))))
-            }
-            (Kind::Index, Some(key)) if indices::find(key).is_none() => {
-                found.push(Mistake::new(
-                    at("index"),
-                    format!("`{key}` is not in the catalogue; known: {}", indices::keys().join(", ")),
-                ));
-            }
-            (Kind::Bands | Kind::Qa, Some(_)) => {
-                found.push(Mistake::new(at("index"), "only products of kind `index` have one; remove it"))
-            }
-            _ => {}
-        }
-        let level = radiometry.map_or(Level::Toa, |r| r.level);
-        if self.kind == Kind::Index && level != Level::Toa {
-            found.push(Mistake::new(at("kind"), "indices are made of reflectance; set `radiometry.level` to `toa`"));
-        }
-        if self.kind == Kind::Qa && self.sample.is_some() {
-            found.push(Mistake::new(at("type"), "`qa` is always uint16; remove it"));
-        }
-        if self.sample == Some(Sample::Int16) && self.kind == Kind::Bands && level != Level::Toa {
-            found.push(Mistake::new(
-                at("type"),
-                "int16 with scale 0.0001 holds −3.2767 to 3.2767: reflectance, not radiance or DN; take float32",
-            ));
-        }
-        let unscaled = self.index.as_deref().and_then(indices::find).is_some_and(|row| !row.scaled);
-        if self.sample == Some(Sample::Int16) && unscaled {
-            found.push(Mistake::new(at("type"), "this index is not bounded by ±3.2767; take float32"));
-        }
-        match (geometry.map(|g| g.mode), self.resolution) {
-            (Some(Mode::Native), Some(_)) => found.push(Mistake::new(
-                at("resolution"),
-                "`native` keeps the input's pixels; remove it, or take mode `grid`",
-            )),
-            (_, Some(r)) => check_resolution(&at("resolution"), r, finest, found),
-            // That of `[geometry]`, which was checked on its own, has to fit a finer product's cells as well.
-            (_, None) => match geometry.and_then(|g| g.resolution) {
-                Some(r) if finest < r => check_resolution(&at("resolution"), r, finest, found),
-                _ => {}
-            },
-        }
-    }
-}
-
 /// A pixel size must divide the edge of the cells that the finest product asks for.
-fn check_resolution(path: &str, resolution: f64, finest: f64, found: &mut Vec<Mistake>) {
+pub(super) fn check_resolution(path: &str, resolution: f64, finest: f64, found: &mut Vec<Mistake>) {
     let edge = cell::edge_m(finest.min(resolution));
     if !(resolution.is_finite() && (0.05..=1000.0).contains(&resolution)) {
         found.push(Mistake::new(path, "must be from 0.05 to 1000 metres"));

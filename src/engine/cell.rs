@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::locate::Located;
 use super::plan::{Cell, CellPlace, ScenePlan};
+use super::show;
 use crate::cog::Spec;
 use crate::error::Result;
 use crate::grid::Window;
+use crate::picture::Style;
 use crate::pyramid::Assembly;
 
 /// An open cell. Units read it from many threads; only the assemblies change, each behind its own short lock.
@@ -27,6 +29,9 @@ pub struct OpenCell {
 struct File {
     spec: Spec,
     levels: usize,
+    /// Rows and columns of the coarsest level.
+    coarsest: (usize, usize),
+    style: Option<Style>,
     assembly: Assembly,
 }
 
@@ -53,7 +58,13 @@ impl OpenCell {
                 let spec = plan.spec(layer, product, lattice);
                 let layout = spec.layout();
                 let levels: Vec<_> = layout.levels.iter().map(|v| (v.rows, v.cols)).collect();
-                files.push(File { levels: levels.len(), assembly: Assembly::new(layout.tile, levels), spec });
+                files.push(File {
+                    levels: levels.len(),
+                    coarsest: levels.last().copied().unwrap_or_default(),
+                    style: show::style(&plan, layer, product),
+                    assembly: Assembly::new(layout.tile, levels),
+                    spec,
+                });
             }
             units.extend(cell.units(l).into_iter().map(|w| (l, w)));
         }
@@ -88,6 +99,11 @@ impl OpenCell {
     /// Levels of a file.
     pub fn levels(&self, file: usize) -> usize {
         self.files[file].levels
+    }
+
+    /// Rows and columns of the coarsest level of a file, and how it is shown.
+    pub fn picture(&self, file: usize) -> Option<((usize, usize), &Style)> {
+        self.files[file].style.as_ref().map(|style| (self.files[file].coarsest, style))
     }
 
     /// Tiles of a file that wait for more pixels.

@@ -12,11 +12,11 @@ use super::budget::{Budget, Reservation};
 use super::cell::OpenCell;
 use super::documents::{self, Cells};
 use super::plan::ScenePlan;
-use super::report::{Failure, Outcome, Progress, RunReport, SceneOutcome, StoreReport};
+use super::report::{self, Failure, Outcome, Progress, RunReport, SceneOutcome, StoreReport, Totals};
 use super::select::{Area, Shard};
 use super::sequencer::{self, Message, Published, UnitDone};
 use super::stop::Stop;
-use super::{EngineError, resolve, unit};
+use super::{EngineError, look, resolve, unit};
 use crate::config::Pipeline;
 use crate::error::{Class, Error, Result, ResultExt};
 use crate::grid::Window;
@@ -117,10 +117,14 @@ pub fn run(
         pipeline: pipeline.name.clone(),
         output: store.url(),
         store: StoreReport { found, account: store.account() },
-        scenes: Vec::new(),
-        seconds: 0.0,
+        exit_code: 0,
+        threads: options.threads.max(1),
+        memory_bytes: options.memory,
         peak_reserved_bytes: 0,
-        scenes_not_tried: 0,
+        peak_resident_bytes: None,
+        seconds: 0.0,
+        totals: Totals::default(),
+        scenes: Vec::new(),
         interrupted: false,
         error: None,
     };
@@ -151,17 +155,17 @@ pub fn run(
                 break;
             }
         }
-        report.scenes_not_tried = given - report.scenes.len();
+        report.totals.not_tried = given - report.scenes.len();
         Ok(())
     })?;
     let cut_short = |s: &SceneOutcome| s.error.as_ref().is_some_and(|e| matches!(e.class, Class::Interrupted));
     let strange = |cell: &&String| !tally.cells.contains(*cell);
-    let all_open = report.scenes_not_tried == 0 && report.scenes.iter().all(|s| s.acquisition.is_some());
+    let all_open = report.totals.not_tried == 0 && report.scenes.iter().all(|s| s.acquisition.is_some());
     if let Some(cell) = options.cells.iter().find(strange).filter(|_| all_open) {
         report.error = Some(Failure::from(&EngineError::NoSuchCell { cell: cell.clone() }.into()));
     }
     report.interrupted =
-        options.stop.is_asked() && (report.scenes_not_tried > 0 || report.scenes.iter().any(cut_short));
+        options.stop.is_asked() && (report.totals.not_tried > 0 || report.scenes.iter().any(cut_short));
     let alone = options.cells.is_empty() && options.shard.is_none() && !report.interrupted;
     let stands = |s: &SceneOutcome| {
         s.outcome == Outcome::Done && !s.cells_written.is_empty() || s.cells_unchanged + s.cells_empty > 0
@@ -175,6 +179,8 @@ pub fn run(
     report.store.account = store.account();
     report.seconds = started.elapsed().as_secs_f64();
     report.peak_reserved_bytes = budget.peak() + cache;
+    report.peak_resident_bytes = report::peak_resident_bytes();
+    report.sum_up();
     Ok(report)
 }
 
@@ -236,11 +242,14 @@ impl Dispatcher<'_> {
     fn scene(&self, delivery: &Delivery, pipeline: &Arc<Pipeline>, tally: &mut Tally) -> SceneOutcome {
         let started = Instant::now();
         let mut outcome = SceneOutcome::new(delivery.id().to_owned());
-        let result = delivery.open().and_then(|scene| resolve(scene, pipeline)).and_then(|plan| {
+        let opened = delivery.open();
+        // Should it fail from here on, what is odd about it may be why.
+        outcome.warnings = opened.as_ref().map(|scene| scene.warnings.clone()).unwrap_or_default();
+        let result = opened.and_then(|scene| resolve(scene, pipeline)).and_then(|plan| {
             if !tally.acquisitions.insert(plan.acquisition.clone()) {
                 return Err(EngineError::SameAcquisition { acquisition: plan.acquisition }.into());
             }
-            self.planned(Arc::new(plan), tally, &mut outcome)
+            self.planned(plan, tally, &mut outcome)
         });
         if let Err(e) = result {
             let e = e.within(|c| c.scene = Some(delivery.id().to_owned()));
@@ -250,7 +259,7 @@ impl Dispatcher<'_> {
         outcome
     }
 
-    fn planned(&self, plan: Arc<ScenePlan>, tally: &mut Tally, outcome: &mut SceneOutcome) -> Result<()> {
+    fn planned(&self, mut plan: ScenePlan, tally: &mut Tally, outcome: &mut SceneOutcome) -> Result<()> {
         outcome.scene = plan.scene.id.clone();
         outcome.acquisition = Some(plan.acquisition.clone());
         outcome.key = Some(plan.key.clone());
@@ -271,6 +280,15 @@ impl Dispatcher<'_> {
         let standing = self.standing(&plan, &wanted)?;
         let missing: Vec<usize> =
             wanted.into_iter().filter(|k| standing.missing.contains(&plan.cells[*k].name)).collect();
+        if !missing.is_empty() {
+            let started = Instant::now();
+            let memory = self.budget.reserve(plan.survey_bytes());
+            let survey = self.pool.install(|| look::survey(&plan))?;
+            drop(memory);
+            look::settle(&mut plan, survey);
+            outcome.stage_seconds.survey = started.elapsed().as_secs_f64();
+        }
+        let plan = Arc::new(plan);
         let pixels = missing.iter().map(|k| plan.cell_pixels(&plan.cells[*k])).sum();
         self.progress.scene_started(&plan.scene.id, missing.len(), pixels);
         let published = self.make(&plan, &missing, &mut tally.serial)?;
@@ -278,16 +296,16 @@ impl Dispatcher<'_> {
         outcome.cells_unchanged = standing.made.len();
         outcome.cells_empty = published.empty.len() + standing.empty.len();
         outcome.bytes_written = published.bytes;
-        outcome.samples_read = published.samples_read;
+        outcome.reads = published.reads;
         outcome.values_clipped = published.clipped;
-        outcome.stage_seconds = published.seconds;
+        outcome.stage_seconds.add(&published.seconds);
         let samples: u64 = plan
             .layers
             .iter()
             .flat_map(|l| &l.inputs)
             .map(|i| (plan.scene.parts[i.part].rows * plan.scene.parts[i.part].cols * i.bands.len()) as u64)
             .sum();
-        outcome.read_amplification = published.samples_read as f64 / samples.max(1) as f64;
+        outcome.read_amplification = published.reads.samples as f64 / samples.max(1) as f64;
         outcome.cells_written =
             plan.cells.iter().map(|c| &c.name).filter(|n| published.written.contains(n)).cloned().collect();
         // The scene's own documents say what was made of all of it: they wait until all of it was.
@@ -314,7 +332,7 @@ impl Dispatcher<'_> {
         if self.options.force || !documents::is_announced(self.store, plan)? {
             return Ok(Cells { missing: names.cloned().collect(), ..Cells::default() });
         }
-        Ok(documents::look(self.store, &plan.pipeline.name, &plan.acquisition, &plan.key, names)?.0)
+        Ok(documents::standing(self.store, &plan.pipeline.name, &plan.acquisition, &plan.key, names)?.0)
     }
 
     /// Makes cells, in order, as many at once as the budget allows.
@@ -378,7 +396,7 @@ impl Dispatcher<'_> {
                 reservation: output,
             };
             // The sequencer outlives all tasks; should it have failed, there is nobody to tell.
-            let _ = to_sequencer.send(Message::Unit(done));
+            let _ = to_sequencer.send(Message::Unit(Box::new(done)));
             drop(task);
             flight.land();
         });

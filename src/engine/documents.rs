@@ -7,12 +7,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::EngineError;
 use super::plan::ScenePlan;
 use super::publish::{checked, provider, scene_item, stored_item};
-use crate::catalog::{self, CollectionRecord, media_type};
+use super::{EngineError, look, night};
+use crate::catalog::{self, AssetRecord, CollectionRecord, Gathered, media_type};
 use crate::error::{Error, Result, ResultExt};
-use crate::store::Store;
+use crate::picture::{Mosaic, Placed};
+use crate::store::{Store, Stored};
 
 /// What a scene is to become: stands in its folder as `plan.json` before any of its cells do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,8 +58,12 @@ pub fn announce(store: &dyn Store, plan: &ScenePlan) -> Result<u64> {
         cells: plan.cells.iter().map(|c| c.name.clone()).collect(),
         item: scene_item(plan),
     };
+    let mut written = 0;
+    if let Some(survey) = &plan.survey {
+        written += put_if_changed(store, &plan.scene_object("survey.json"), &look::to_bytes(survey))?;
+    }
     let bytes = to_bytes(&announcement)?;
-    put_if_changed(store, &plan.scene_object("plan.json"), &bytes)
+    Ok(written + put_if_changed(store, &plan.scene_object("plan.json"), &bytes)?)
 }
 
 /// True when a scene was announced with this key: without that, nothing of this key stands.
@@ -84,7 +89,7 @@ pub fn note_empty(store: &dyn Store, plan: &ScenePlan, cell: &str) -> Result<u64
 ///
 /// # Errors
 /// Storage faults.
-pub fn look<'a>(
+pub fn standing<'a>(
     store: &dyn Store,
     pipeline: &str,
     acquisition: &str,
@@ -116,7 +121,7 @@ pub fn finish(store: &dyn Store, pipeline: &str, acquisition: &str) -> Result<u6
     let Some(bytes) = store.get(&object)? else { return Ok(0) };
     let no_item = |source| EngineError::NoItem { name: object.clone(), source };
     let announcement: Announcement = serde_json::from_slice(&bytes).map_err(no_item)?;
-    let (cells, _items) = look(store, pipeline, acquisition, &announcement.key, &announcement.cells)?;
+    let (cells, items) = standing(store, pipeline, acquisition, &announcement.key, &announcement.cells)?;
     if cells.made.is_empty() && cells.empty.is_empty() {
         return Ok(0);
     }
@@ -134,7 +139,79 @@ pub fn finish(store: &dyn Store, pipeline: &str, acquisition: &str) -> Result<u6
             json!({ "rel": "related", "href": href, "type": media_type::GEOJSON, "title": cell })
         }));
     }
-    put_if_changed(store, &scene_object(pipeline, acquisition, "item.json"), &checked(&item)?)
+    let mut written = 0;
+    let made = [night_table(&items), thumbnail(store, pipeline, acquisition, &cells.made, &items)?];
+    for Made { file, bytes, mut record } in made.into_iter().flatten() {
+        let stored = Stored::of(&bytes);
+        (record.size, record.sha256_hex) = (stored.size, stored.sha256);
+        record.href = format!("./{file}");
+        written += put_if_changed(store, &scene_object(pipeline, acquisition, file), &bytes)?;
+        catalog::add_asset(&mut item, &record);
+    }
+    Ok(written + put_if_changed(store, &scene_object(pipeline, acquisition, "item.json"), &checked(&item)?)?)
+}
+
+/// A file of a scene's folder.
+struct Made {
+    file: &'static str,
+    bytes: Vec<u8>,
+    record: AssetRecord,
+}
+
+/// The lights of all cells.
+fn night_table(items: &[Value]) -> Option<Made> {
+    let record = AssetRecord {
+        key: "night".into(),
+        title: "night lights of the scene".into(),
+        media_type: media_type::CSV.into(),
+        roles: vec!["data".into()],
+        ..AssetRecord::default()
+    };
+    night::table(items).map(|text| Made { file: "night.csv", bytes: text.into_bytes(), record })
+}
+
+/// The cells' thumbnails, side by side.
+fn thumbnail(
+    store: &dyn Store,
+    pipeline: &str,
+    acquisition: &str,
+    cells: &[String],
+    items: &[Value],
+) -> Result<Option<Made>> {
+    let mut pictures = Vec::new();
+    for (cell, item) in cells.iter().zip(items) {
+        let asset = |key: &str| item.get("assets").and_then(|a| a.get(key));
+        let Some(href) = asset("thumbnail").and_then(|a| a.get("href")?.as_str()) else { continue };
+        // The picture shows the file of the same name.
+        let file = href.strip_suffix(".png").map(|stem| format!("{stem}.tif"));
+        let shown = item.get("assets").and_then(Value::as_object).into_iter().flat_map(Map::values);
+        let shown = shown.into_iter().find(|a| a.get("href").and_then(Value::as_str) == file.as_deref());
+        let bounds = shown.and_then(|a| serde_json::from_value::<[f64; 4]>(a.get("proj:bbox")?.clone()).ok());
+        let path = catalog::path_from_href(href.trim_start_matches("./"));
+        if let (Some(bounds), Some(path)) = (bounds, path) {
+            pictures.push((bounds, format!("{pipeline}/{cell}/{acquisition}/{path}")));
+        }
+    }
+    let mut parts = Vec::new();
+    for (bounds, name) in &pictures {
+        let Some(bytes) = store.get(name)? else { continue };
+        let part = Placed::of(*bounds, &bytes, name)?;
+        parts.push((part, bytes, name));
+    }
+    let Some(mut mosaic) = Mosaic::new(&parts.iter().map(|(part, ..)| *part).collect::<Vec<_>>()) else {
+        return Ok(None);
+    };
+    for (part, bytes, name) in &parts {
+        mosaic.add(part, bytes, name)?;
+    }
+    let record = AssetRecord {
+        key: "thumbnail".into(),
+        title: "picture of the scene".into(),
+        media_type: media_type::PNG.into(),
+        roles: vec!["thumbnail".into(), "overview".into()],
+        ..AssetRecord::default()
+    };
+    Ok(Some(Made { file: "thumbnail.png", bytes: mosaic.png()?, record }))
 }
 
 /// Rebuilds the Items of all scenes of a pipeline, and its Collection from all Items; writes what changed. Returns the
@@ -156,22 +233,28 @@ pub fn collect(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
 /// # Errors
 /// Storage faults, Items that are no JSON, and a folder without Items.
 pub fn collection(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
-    let mut items = Vec::new();
+    let mut gathered = Gathered::default();
+    // Every scene Item says what its pipeline says of the Collection; the latest acquisition has the last word.
+    let mut told = (String::new(), json!({}));
     let prefix = format!("{pipeline}/");
-    for name in store.list(pipeline, "/item.json")? {
+    // An Item stands two folders below its pipeline: further down there are other pipelines.
+    let own = |name: &String| name.strip_prefix(&prefix).is_some_and(|rest| rest.split('/').count() == 3);
+    for name in store.list(pipeline, "/item.json")?.into_iter().filter(own) {
         let Some(bytes) = store.get(&name)? else { continue };
         let item: Value =
             serde_json::from_slice(&bytes).map_err(|source| EngineError::NoItem { name: name.clone(), source })?;
-        items.push((catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), item));
+        gathered.add(catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), &item);
+        let id = item.get("id").and_then(Value::as_str);
+        if let (Some(id), Some(says)) = (id, item.pointer("/properties/fieldglow:collection"))
+            && *id >= *told.0
+        {
+            told = (id.to_owned(), says.clone());
+        }
     }
-    if items.is_empty() {
+    if gathered.count() == 0 {
         return Err(EngineError::NothingToCollect { folder: format!("{}/{pipeline}", store.url()) }.into());
     }
-    // Every scene Item says what its pipeline says of the Collection; the latest acquisition has the last word.
-    let told = items
-        .iter()
-        .filter_map(|(_, i)| Some((i.get("id")?.as_str()?, i.pointer("/properties/fieldglow:collection")?)));
-    let told = told.max_by_key(|(id, _)| *id).map(|(_, v)| v.clone()).unwrap_or_else(|| json!({}));
+    let told = told.1;
     let text = |key: &str, default: &str| {
         told.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).unwrap_or(default).to_owned()
     };
@@ -188,8 +271,9 @@ pub fn collection(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> 
         links: Vec::new(),
     };
     let name = format!("{pipeline}/collection.json");
-    put_if_changed(store, &name, &checked(&catalog::collection(&record, &items))?)?;
-    Ok((name, items.len()))
+    let count = gathered.count();
+    put_if_changed(store, &name, &checked(&gathered.collection(&record))?)?;
+    Ok((name, count))
 }
 
 fn to_bytes(document: &impl Serialize) -> Result<Vec<u8>> {

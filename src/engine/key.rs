@@ -7,7 +7,11 @@ use crate::config::Pipeline;
 use crate::store::hex;
 
 /// Version of each stage's arithmetic. Raised when a change of code changes pixels, so that old products are made again.
-const EPOCHS: [(&str, u32); 5] = [("calibrate", 2), ("geometry", 2), ("product", 2), ("pyramid", 1), ("cog", 1)];
+///
+/// A survey is made of the scene and the configuration alone, so its epoch stands for its numbers, and the key is known
+/// before the first look.
+const EPOCHS: [(&str, u32); 7] =
+    [("survey", 1), ("calibrate", 2), ("geometry", 2), ("product", 3), ("pyramid", 1), ("cog", 1), ("picture", 1)];
 
 /// Digest of a pipeline and the identities of its inputs. Threads, memory, paths and versions do not enter.
 pub fn key(pipeline: &Pipeline, scene: &str, dem: Option<&str>, geoid: Option<&str>) -> String {

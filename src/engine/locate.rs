@@ -189,10 +189,8 @@ impl UnitLocated<'_> {
         match self {
             Self::Ortho(unit, heights) => unit.locate(row, heights, source, scratch, col, rows)?,
             Self::Map(unit) => unit.locate(row, source, col, rows)?,
-            Self::Same => {
-                col.iter_mut().enumerate().for_each(|(i, c)| *c = i as f64);
-                rows.fill(row as f64);
-            }
+            // Nothing is between the pixels that are taken as they are.
+            Self::Same => return Err(crate::error::Error::bug("positions of pixels that are not interpolated")),
         }
         Ok(())
     }

@@ -14,12 +14,15 @@ mod dispatch;
 mod documents;
 mod key;
 mod locate;
+mod look;
+mod night;
 pub mod plan;
 mod publish;
 pub mod report;
 mod resolve;
 mod select;
 mod sequencer;
+mod show;
 mod stop;
 mod unit;
 
@@ -51,6 +54,16 @@ pub enum EngineError {
         /// What the scene has.
         has: String,
     },
+    /// A product of lights, by day.
+    #[error(
+        "product `{product}` is for nights: the sun stands {elevation:.1} degrees above the horizon; leave the scene out, or correct its time and sun angles"
+    )]
+    SunIsUp {
+        /// The product.
+        product: String,
+        /// Degrees above the horizon.
+        elevation: f64,
+    },
     /// No product is left.
     #[error("none of the products can be made from this scene (it has {has})")]
     NothingToMake {
@@ -67,7 +80,7 @@ pub enum EngineError {
         /// What to do.
         remedy: String,
     },
-    /// Both numbers of bytes are known before any work.
+    /// The memory budget is too small for the scene; known before any work.
     #[error("the memory budget of {} is too small; set --memory to {}MiB or more, or ask for fewer or coarser products", Bytes(*budget), needed.div_ceil(1 << 20))]
     Budget {
         /// What there is.
@@ -108,7 +121,7 @@ pub enum EngineError {
         #[source]
         source: serde_json::Error,
     },
-    /// There are no Items.
+    /// A folder to collect holds no Items.
     #[error(
         "there are no Items below `{folder}`; give the output of a run and, where it holds several pipelines, the folder of one"
     )]

@@ -12,6 +12,7 @@ use crate::pyramid::UNIT_SIDE;
 use crate::raster::Block;
 use crate::read::{HeightWindow, Heights, Raster};
 use crate::scene::{Role, Scene, Warning};
+use crate::survey::Request;
 
 /// A scene resolved against a pipeline.
 pub struct ScenePlan {
@@ -23,6 +24,10 @@ pub struct ScenePlan {
     pub pipeline: Arc<Pipeline>,
     /// Digest of everything that can change the pixels, 64 hexadecimal digits.
     pub key: String,
+    /// What has to be known of the scene before its pixels are made.
+    pub request: Request,
+    /// What the first look at it found; `None` until it was taken.
+    pub survey: Option<super::look::Document>,
     /// Digest of the input.
     pub identity: String,
     /// Reference system of the products.
@@ -207,6 +212,9 @@ impl Layer {
     }
 }
 
+/// Bytes of a picture: 512 × 512 pixels of four samples.
+const PICTURE_BYTES: u64 = 512 * 512 * 4;
+
 /// Pixels of a DEM around a unit beyond its edge, on each side.
 const DEM_MARGIN: f64 = 4.0;
 
@@ -222,7 +230,10 @@ impl ScenePlan {
                 let all = stored * (lattice.rows * lattice.cols) as u64;
                 let row = stored * (UNIT_SIDE.min(lattice.rows) * lattice.cols) as u64;
                 let parts = layer.products.len() as u64 * (cog::writer::DEFAULT_PART_SIZE as u64).min(all);
-                all / 3 + row + row / 4 + parts
+                // What people are shown of each product, at worst as large as its raw pixels.
+                let pictures =
+                    if self.pipeline.output.pictures { layer.products.len() as u64 * PICTURE_BYTES } else { 0 };
+                all / 3 + row + row / 4 + parts + pictures
             })
             .sum()
     }
@@ -249,7 +260,12 @@ impl ScenePlan {
             let largest = units.map(|(l, u)| self.unit_bytes(l, u)).map(|(a, b)| a + b).max().unwrap_or(0);
             self.open_cell_bytes(cell) + largest
         };
-        self.cells.iter().map(of_cell).max().unwrap_or(0)
+        self.cells.iter().map(of_cell).max().unwrap_or(0).max(self.survey_bytes())
+    }
+
+    /// Bytes of the first look.
+    pub fn survey_bytes(&self) -> u64 {
+        super::look::bytes(self)
     }
 
     /// Output pixels of a cell, all layers.

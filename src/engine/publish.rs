@@ -1,12 +1,14 @@
 //! From a finished cell to its documents: what the catalog is told, and what stands in a file's own metadata.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use fieldglow_kernels::lights::Lights;
 use geo::{LineString, MultiPolygon, Polygon};
 use serde_json::{Map, Value, json};
 
 use super::cell::OpenCell;
 use super::plan::{Input, Layer, ScenePlan, Terrain};
+use super::{look, night};
 use crate::calibrate::Level;
 use crate::catalog::{
     self, Angles, AssetRecord, BandRecord, BitField, ClassRecord, Expression, ItemRecord, Link, Parent, Processing,
@@ -18,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::grid::cell::Lattice;
 use crate::grid::{Crs, PointTransform};
 use crate::product::{Encoding, Product, Program, qa};
-use crate::scene::Role;
+use crate::scene::{Processed, Role};
 use crate::store::{Store, Stored};
 use crate::units::SunElevation;
 
@@ -33,6 +35,10 @@ pub struct FileRecord {
     pub product: usize,
     /// Statistics, band by band.
     pub stats: Vec<Option<BandStatistics>>,
+    /// Sums of lights, band by band; none for products that show no lights.
+    pub lights: Vec<Lights>,
+    /// Its picture.
+    pub picture: Option<Stored>,
     /// Size and digest.
     pub stored: Stored,
     /// Bytes before the first tile.
@@ -81,7 +87,7 @@ pub fn spec(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattic
             Codec::Deflate => Compression::Deflate { level },
         },
         predictor: match product.encoding {
-            Encoding::ScaledI16 => Predictor::Horizontal,
+            Encoding::ScaledI16 | Encoding::Shown => Predictor::Horizontal,
             Encoding::F32 => Predictor::Float,
             Encoding::Bits => Predictor::None,
         },
@@ -97,6 +103,7 @@ fn sample_type(encoding: Encoding) -> SampleType {
         Encoding::ScaledI16 => SampleType::I16,
         Encoding::F32 => SampleType::F32,
         Encoding::Bits => SampleType::U16,
+        Encoding::Shown => SampleType::U8,
     }
 }
 
@@ -112,6 +119,14 @@ fn bands(plan: &ScenePlan, product: &Product) -> Vec<BandSpec> {
     match &product.program {
         Program::Bands(roles) => {
             roles.iter().map(|r| band(r.code(), unit(plan.pipeline.radiometry.level), color(*r))).collect()
+        }
+        Program::Night(bands) => {
+            bands.iter().map(|b| band(b.role.code(), unit(Level::Radiance), color(b.role))).collect()
+        }
+        // What they show, not what they are: viewers draw the three as red, green and blue.
+        Program::Preview(bands) => {
+            let colors = if bands.len() == 3 { [Color::Red, Color::Green, Color::Blue] } else { [Color::Gray; 3] };
+            bands.iter().zip(colors).map(|(b, c)| band(b.role.code(), None, c)).collect()
         }
         Program::Index(row) => vec![band(&row.key, Some("1"), Color::Gray)],
         Program::Qa => vec![band("qa", Some("1"), Color::Gray)],
@@ -180,13 +195,18 @@ fn polygon(outline: &[(f64, f64)]) -> MultiPolygon<f64> {
 pub fn cell_item(cell: &OpenCell, files: &[FileRecord], outline: &[(f64, f64)]) -> Result<Vec<u8>> {
     let plan = &cell.plan;
     let name = &cell.cell().name;
-    let assets = files
-        .iter()
-        .map(|f| {
-            let layer = &plan.layers[f.layer];
-            asset(plan, layer, &layer.products[f.product], &cell.cell().lattices[f.layer], f)
-        })
-        .collect();
+    let data = files.iter().map(|f| {
+        let layer = &plan.layers[f.layer];
+        asset(plan, layer, &layer.products[f.product], &cell.cell().lattices[f.layer], f)
+    });
+    let shown = files.iter().filter_map(|f| Some((&plan.layers[f.layer].products[f.product], f.picture.as_ref()?)));
+    let assets =
+        data.chain(shown.enumerate().map(|(k, (product, stored))| picture_asset(plan, product, stored, k == 0)));
+    let assets = assets.collect();
+    let mut extras = extras(plan);
+    if let Some(lights) = night::of_cell(cell, files) {
+        extras.insert(night::PROPERTY.into(), lights);
+    }
     let scene_item = format!("../../scenes/{}/item.json", plan.acquisition);
     let record = ItemRecord {
         id: format!("{}_{name}", plan.acquisition),
@@ -194,7 +214,7 @@ pub fn cell_item(cell: &OpenCell, files: &[FileRecord], outline: &[(f64, f64)]) 
         grid_code: Some(name.clone()),
         projection: Some(Projection::of(&plan.crs)?),
         outline: polygon(outline),
-        extras: extras(plan),
+        extras,
         assets,
         links: vec![Link {
             rel: "derived_from".into(),
@@ -228,10 +248,50 @@ pub fn scene_item(plan: &ScenePlan) -> Value {
         projection: None,
         outline: polygon(&plan.outline),
         extras,
-        assets: Vec::new(),
+        assets: plan.survey.iter().map(survey_asset).collect(),
         links: Vec::new(),
         ..common(plan)
     })
+}
+
+/// Stores the picture of a product.
+pub fn picture(store: &dyn Store, cell: &OpenCell, product: &Product, bytes: &[u8]) -> Result<Stored> {
+    let file = format!("{}/{}.png", cell.plan.key8(), product.name);
+    store.put(&cell.plan.object(&cell.cell().name, &file), bytes)?;
+    Ok(Stored::of(bytes))
+}
+
+/// The asset of a picture; the first of an Item is what catalogues show of it.
+fn picture_asset(plan: &ScenePlan, product: &Product, stored: &Stored, first: bool) -> AssetRecord {
+    let (key, roles) = if first {
+        ("thumbnail".to_owned(), vec!["thumbnail".to_owned(), "overview".to_owned()])
+    } else {
+        (format!("{}-picture", product.name), vec!["overview".to_owned()])
+    };
+    AssetRecord {
+        key,
+        href: catalog::href_from_path(&format!("./{}/{}.png", plan.key8(), product.name)),
+        title: format!("picture of {}", product.name),
+        media_type: media_type::PNG.into(),
+        roles,
+        size: stored.size,
+        sha256_hex: stored.sha256.clone(),
+        ..AssetRecord::default()
+    }
+}
+
+fn survey_asset(survey: &look::Document) -> AssetRecord {
+    let stored = Stored::of(&look::to_bytes(survey));
+    AssetRecord {
+        key: "survey".into(),
+        href: "./survey.json".into(),
+        title: "scene-wide numbers the products were made with".into(),
+        media_type: media_type::JSON.into(),
+        roles: vec!["metadata".into()],
+        size: stored.size,
+        sha256_hex: stored.sha256,
+        ..AssetRecord::default()
+    }
 }
 
 /// A document as bytes, if it conforms.
@@ -339,10 +399,7 @@ fn extras(plan: &ScenePlan) -> Map<String, Value> {
     for (key, value) in [
         ("fieldglow:key", json!(plan.key)),
         ("fieldglow:pipeline", json!(plan.pipeline.name)),
-        (
-            "fieldglow:input",
-            json!({ "sha256": plan.identity, "level": plan.scene.level, "original_time": plan.scene.time.original, "original_offset": plan.scene.time.original_offset }),
-        ),
+        ("fieldglow:input", input(plan)),
         ("fieldglow:radiometry", json!({ "level": plan.pipeline.radiometry.level, "bands": bands })),
         (
             "fieldglow:geometry",
@@ -352,6 +409,28 @@ fn extras(plan: &ScenePlan) -> Map<String, Value> {
         map.insert(key.to_owned(), value);
     }
     map
+}
+
+/// What came in, what had been done to it, and what of that was accepted to make physical values of it.
+fn input(plan: &ScenePlan) -> Value {
+    let scene = &plan.scene;
+    let mut input = json!({
+        "sha256": plan.identity,
+        "level": scene.level,
+        "original_time": scene.time.original,
+        "original_offset": scene.time.original_offset,
+    });
+    let used: BTreeSet<usize> = plan.layers.iter().flat_map(|l| &l.inputs).map(|i| i.part).collect();
+    let parts = || used.iter().filter_map(|k| scene.parts.get(*k)).filter(|p| !p.processed.is_empty());
+    let processed: Map<String, Value> = parts().map(|p| (p.name.clone(), json!(p.processed))).collect();
+    if !processed.is_empty() {
+        input["processed"] = processed.into();
+        if plan.pipeline.radiometry.level != Level::Dn {
+            let accepted: BTreeSet<Processed> = parts().flat_map(|p| &p.processed).map(|p| p.what).collect();
+            input["accept_processed"] = json!(accepted);
+        }
+    }
+    input
 }
 
 fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, file: &FileRecord) -> AssetRecord {
@@ -370,6 +449,8 @@ fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, 
             vec!["data"],
             Some(Expression { format: "awesome-spectral-indices".into(), expression: row.formula.clone() }),
         ),
+        Program::Night(_) => ("radiance above the dark level".to_owned(), vec!["data", "radiance"], None),
+        Program::Preview(_) => ("preview".to_owned(), vec!["visual"], None),
         Program::Qa => ("pixel states".to_owned(), vec!["metadata", "saturation"], None),
     };
     let roles = roles.into_iter().filter(|r| level != Level::Dn || *r != "radiance").map(str::to_owned).collect();
@@ -379,7 +460,7 @@ fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, 
         .enumerate()
         .map(|(k, spec)| {
             let source = match &product.program {
-                Program::Bands(r) => r.get(k).copied(),
+                Program::Bands(_) | Program::Night(_) | Program::Preview(_) => product.roles().get(k).copied(),
                 _ => None,
             };
             let known = source.and_then(|r| plan.scene.find(r).map(|(_, b)| (r, b)));

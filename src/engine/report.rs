@@ -1,5 +1,6 @@
 //! What happened, for people while it does, and for machines afterwards.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Class, Context, Error, chain};
@@ -29,8 +30,10 @@ pub struct Silent;
 impl Progress for Silent {}
 
 /// Seconds of core time by what they were spent on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
 pub struct StageSeconds {
+    /// The first look at the scene (wall time).
+    pub survey: f64,
     /// Tabulating positions and reading heights.
     pub locate: f64,
     /// Reading, decoding and calibrating source pixels.
@@ -46,6 +49,7 @@ pub struct StageSeconds {
 impl StageSeconds {
     /// Adds another account.
     pub fn add(&mut self, other: &Self) {
+        self.survey += other.survey;
         self.locate += other.locate;
         self.read += other.read;
         self.compute += other.compute;
@@ -54,8 +58,28 @@ impl StageSeconds {
     }
 }
 
+/// What was read of the sources.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Reads {
+    /// Windows of bands that were asked of the readers.
+    pub requests: u64,
+    /// Samples in them.
+    pub samples: u64,
+    /// Bytes of those samples, decoded. What crossed the disk is less when the source is compressed or was cached.
+    pub bytes: u64,
+}
+
+impl Reads {
+    /// Adds another account.
+    pub fn add(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.samples += other.samples;
+        self.bytes += other.bytes;
+    }
+}
+
 /// How a scene ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Everything was made, or stood there already.
@@ -65,10 +89,12 @@ pub enum Outcome {
 }
 
 /// An error in a report.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Failure {
     /// Whose fault.
     pub class: Class,
+    /// Which error it is: module and variant, such as `scene/truncated`.
+    pub code: String,
     /// The whole chain of messages.
     pub message: String,
     /// Where.
@@ -77,12 +103,12 @@ pub struct Failure {
 
 impl From<&Error> for Failure {
     fn from(e: &Error) -> Self {
-        Self { class: e.class(), message: chain(e), context: e.context().clone() }
+        Self { class: e.class(), code: e.code().to_owned(), message: chain(e), context: e.context().clone() }
     }
 }
 
 /// What became of one scene.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct SceneOutcome {
     /// Its id, or the path that was given when it could not be opened.
     pub scene: String,
@@ -104,9 +130,9 @@ pub struct SceneOutcome {
     pub cells_left_out: usize,
     /// Bytes stored.
     pub bytes_written: u64,
-    /// Source samples read.
-    pub samples_read: u64,
-    /// Source samples read over source samples there are.
+    /// What was read of its images, without headers and heights.
+    pub reads: Reads,
+    /// Samples read over samples there are in the bands that were needed; below 1 when not all cells were made.
     pub read_amplification: f64,
     /// Values clipped to fit their stored type.
     pub values_clipped: u64,
@@ -132,7 +158,7 @@ impl SceneOutcome {
             cells_empty: 0,
             cells_left_out: 0,
             bytes_written: 0,
-            samples_read: 0,
+            reads: Reads::default(),
             read_amplification: 0.0,
             values_clipped: 0,
             seconds: 0.0,
@@ -156,7 +182,7 @@ impl SceneOutcome {
 }
 
 /// The store of a run.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct StoreReport {
     /// What was found out about it at the start.
     #[serde(flatten)]
@@ -166,10 +192,41 @@ pub struct StoreReport {
     pub account: store::Account,
 }
 
+/// Sums over the scenes of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Totals {
+    /// Scenes that were tried.
+    pub scenes: usize,
+    /// Scenes that are done.
+    pub done: usize,
+    /// Scenes that failed.
+    pub failed: usize,
+    /// Scenes that were not tried, because the run ended before their turn.
+    pub not_tried: usize,
+    /// Cells published by this run.
+    pub cells_written: usize,
+    /// Cells that stood there already.
+    pub cells_unchanged: usize,
+    /// Cells without a valid pixel.
+    pub cells_empty: usize,
+    /// Cells that were not asked for.
+    pub cells_left_out: usize,
+    /// Bytes stored.
+    pub bytes_written: u64,
+    /// What was read.
+    pub reads: Reads,
+    /// Values clipped to fit their stored type.
+    pub values_clipped: u64,
+    /// Warnings.
+    pub warnings: usize,
+    /// Core time by stage, seconds.
+    pub stage_seconds: StageSeconds,
+}
+
 /// What became of a run.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RunReport {
-    /// Version of this format.
+    /// Version of this format: 1.
     pub schema: u32,
     /// Version of the program.
     pub version: &'static str,
@@ -179,24 +236,71 @@ pub struct RunReport {
     pub output: String,
     /// What the store keeps to, and what it was asked.
     pub store: StoreReport,
-    /// Scene by scene.
-    pub scenes: Vec<SceneOutcome>,
+    /// What the program ends with.
+    pub exit_code: u8,
+    /// Workers.
+    pub threads: usize,
+    /// Memory the engine may reserve, with GDAL's block cache, bytes.
+    pub memory_bytes: u64,
+    /// Most memory it had reserved at once, with that cache, bytes.
+    pub peak_reserved_bytes: u64,
+    /// Most memory the whole process had in use at once, bytes, where the system tells.
+    pub peak_resident_bytes: Option<u64>,
     /// Wall time, seconds.
     pub seconds: f64,
-    /// Most memory the engine had reserved at once, bytes.
-    pub peak_reserved_bytes: u64,
-    /// Scenes that were not tried, because the run ended before their turn.
-    pub scenes_not_tried: usize,
+    /// Sums over the scenes.
+    pub totals: Totals,
+    /// Scene by scene, in the order they were tried.
+    pub scenes: Vec<SceneOutcome>,
     /// True when the run was asked to end.
     pub interrupted: bool,
     /// Why the run ended early, or why its Collection was not written.
     pub error: Option<Failure>,
 }
 
+/// What the program ends with, and when; the first that applies.
+pub const EXIT_CODES: [(u8, &str); 8] = [
+    (130, "interrupted (SIGINT); what stands is whole, and a new run goes on from there"),
+    (143, "terminated (SIGTERM); the same"),
+    (70, "an internal fault; please report it"),
+    (1, "usage or configuration: the command line, the pipeline file, the output; ends the run before the next scene"),
+    (75, "some scene failed, and every failure was a passing storage fault: trying again is right"),
+    (3, "no scene succeeded, or the Collection could not be written"),
+    (2, "some scenes did not succeed, others did"),
+    (0, "all done, also when nothing was left to do"),
+];
+
+/// The JSON Schema of the run report, generated from the types and their documentation.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(RunReport).to_value()
+}
+
 impl RunReport {
-    /// The exit code: the first that applies of 130 interrupted, 70 internal fault, 1 configuration, 75 only passing storage faults, 3 no
-    /// scene succeeded, 2 some did not, 0.
-    pub fn exit_code(&self) -> u8 {
+    /// Fills in the sums and the exit code from the scenes.
+    pub fn sum_up(&mut self) {
+        let not_tried = self.totals.not_tried;
+        let mut t = Totals { scenes: self.scenes.len(), not_tried, ..Totals::default() };
+        for s in &self.scenes {
+            match s.outcome {
+                Outcome::Done => t.done += 1,
+                Outcome::Failed => t.failed += 1,
+            }
+            t.cells_written += s.cells_written.len();
+            t.cells_unchanged += s.cells_unchanged;
+            t.cells_empty += s.cells_empty;
+            t.cells_left_out += s.cells_left_out;
+            t.bytes_written += s.bytes_written;
+            t.reads.add(&s.reads);
+            t.values_clipped += s.values_clipped;
+            t.warnings += s.warnings.len();
+            t.stage_seconds.add(&s.stage_seconds);
+        }
+        self.totals = t;
+        self.exit_code = self.code();
+    }
+
+    /// The exit code: the first that applies of [`EXIT_CODES`]. Which signal interrupted the run is not known here.
+    fn code(&self) -> u8 {
         let classes: Vec<Class> =
             self.scenes.iter().filter_map(|s| s.error.as_ref()).chain(&self.error).map(|e| e.class).collect();
         let failed = self.scenes.iter().filter(|s| s.outcome == Outcome::Failed).count();
@@ -218,6 +322,17 @@ impl RunReport {
     }
 }
 
+/// Most memory this process had in use at once, bytes.
+///
+/// # Reference
+/// proc(5), `/proc/pid/status`, `VmHWM`.
+pub fn peak_resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,7 +342,12 @@ mod tests {
             .iter()
             .map(|class| {
                 let mut s = SceneOutcome::new("s".into());
-                s.error = class.map(|class| Failure { class, message: String::new(), context: Context::default() });
+                s.error = class.map(|class| Failure {
+                    class,
+                    code: String::new(),
+                    message: String::new(),
+                    context: Context::default(),
+                });
                 s.outcome = if class.is_some() { Outcome::Failed } else { Outcome::Done };
                 s
             })
@@ -241,10 +361,14 @@ mod tests {
                 found: store::Found { conditional_create: store::ConditionalCreate::Honoured },
                 account: store::Account::default(),
             },
-            scenes,
-            seconds: 0.0,
+            exit_code: 0,
+            threads: 1,
+            memory_bytes: 0,
             peak_reserved_bytes: 0,
-            scenes_not_tried: 0,
+            peak_resident_bytes: None,
+            seconds: 0.0,
+            totals: Totals { not_tried: 7, ..Totals::default() },
+            scenes,
             interrupted: false,
             error: None,
         }
@@ -262,7 +386,13 @@ mod tests {
             (&[Some(Transient), Some(Config)], 1),
             (&[Some(Bug), Some(Config)], 70),
         ] {
-            assert_eq!(report(classes).exit_code(), code, "{classes:?}");
+            let mut report = report(classes);
+            report.sum_up();
+            assert_eq!(report.exit_code, code, "{classes:?}");
+            let failed = classes.iter().flatten().count();
+            let t = report.totals;
+            assert_eq!((t.scenes, t.failed, t.done, t.not_tried), (classes.len(), failed, classes.len() - failed, 7));
+            assert!(EXIT_CODES.iter().any(|(known, _)| *known == code));
         }
     }
 }

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
 
+use fieldglow_kernels::lights::Lights;
 use geo::Coord;
 
 use super::budget::Reservation;
 use super::cell::OpenCell;
 use super::documents;
 use super::publish::{self, FileRecord};
-use super::report::{Progress, StageSeconds};
+use super::report::{Progress, Reads, StageSeconds};
 use super::unit::{Output, Stats};
 use crate::cog::{BandStatistics, Part, Writer};
 use crate::error::{Error, Result, ResultExt};
@@ -25,7 +26,7 @@ pub enum Message {
     /// A cell starts; what it reserved is given back when it ends.
     Open(Arc<OpenCell>, Reservation),
     /// A unit was computed, or failed.
-    Unit(UnitDone),
+    Unit(Box<UnitDone>),
     /// The scene's cells are no longer wanted: forget those that are open.
     Forget,
     /// Answer when everything before this was dealt with.
@@ -57,8 +58,8 @@ pub struct Published {
     pub outlines: Vec<Vec<(f64, f64)>>,
     /// Bytes stored.
     pub bytes: u64,
-    /// Samples read.
-    pub samples_read: u64,
+    /// What was read.
+    pub reads: Reads,
     /// Values clipped.
     pub clipped: u64,
     /// Core time.
@@ -71,6 +72,8 @@ struct Open {
     cell: Arc<OpenCell>,
     files: Vec<Option<(Writer, Box<dyn PartSink>)>>,
     units: Vec<Option<UnitFacts>>,
+    /// Pictures by file.
+    pictures: BTreeMap<usize, Vec<u8>>,
     missing: usize,
     _reservation: Reservation,
 }
@@ -78,6 +81,7 @@ struct Open {
 /// What is kept of a unit until its cell is published.
 struct UnitFacts {
     stats: Vec<Vec<Stats>>,
+    lights: Vec<Vec<Lights>>,
     hull: Vec<Coord<f64>>,
     valid: u64,
 }
@@ -107,7 +111,7 @@ pub fn run(messages: &Receiver<Message>, store: &dyn Store, progress: &dyn Progr
                 let serial = done.serial;
                 let Some(o) = open.get_mut(&serial) else { continue };
                 let name = o.cell.cell().name.clone();
-                match accept(o, done, &mut published) {
+                match accept(o, *done, &mut published) {
                     Ok(State::Incomplete) => {}
                     Ok(State::Cancelled) => abort(open.remove(&serial)),
                     Ok(State::Complete) => {
@@ -159,7 +163,8 @@ fn start(cell: Arc<OpenCell>, reservation: Reservation, store: &dyn Store) -> Re
         })
         .collect::<Result<Vec<_>>>()?;
     let missing = cell.units.len();
-    Ok(Open { units: cell.units.iter().map(|_| None).collect(), cell, files, missing, _reservation: reservation })
+    let units = cell.units.iter().map(|_| None).collect();
+    Ok(Open { units, cell, files, pictures: BTreeMap::new(), missing, _reservation: reservation })
 }
 
 /// Where a cell is after a unit came.
@@ -172,7 +177,7 @@ enum State {
 fn accept(open: &mut Open, done: UnitDone, published: &mut Published) -> Result<State> {
     let Some(result) = done.result else { return Ok(State::Cancelled) };
     let output = result?;
-    published.samples_read += output.samples_read;
+    published.reads.add(&output.reads);
     published.clipped += output.clipped;
     published.seconds.add(&output.seconds);
     let started = Instant::now();
@@ -183,7 +188,9 @@ fn accept(open: &mut Open, done: UnitDone, published: &mut Published) -> Result<
         }
     }
     published.seconds.store += started.elapsed().as_secs_f64();
-    open.units[done.unit] = Some(UnitFacts { stats: output.stats, hull: output.hull, valid: output.valid });
+    open.pictures.extend(output.pictures);
+    let (stats, lights) = (output.stats, output.lights);
+    open.units[done.unit] = Some(UnitFacts { stats, lights, hull: output.hull, valid: output.valid });
     open.missing -= 1;
     drop(done.reservation);
     Ok(if open.missing == 0 { State::Complete } else { State::Incomplete })
@@ -225,10 +232,17 @@ fn publish(mut open: Open, store: &dyn Store, announced: &mut String, published:
             }
             let stored = sink.complete(&finished.prefix)?;
             published.bytes += stored.size;
+            let picture = match open.pictures.remove(&file) {
+                Some(bytes) => Some(publish::picture(store, &cell, product, &bytes)?),
+                None => None,
+            };
+            published.bytes += picture.as_ref().map_or(0, |p| p.size);
             records.push(FileRecord {
                 layer: l,
                 product: k,
                 stats,
+                lights: merge_lights(units.iter().map(|u| &u.lights[k])),
+                picture,
                 stored,
                 header_size: finished.header_size,
                 outline: outline.clone(),
@@ -245,6 +259,16 @@ fn publish(mut open: Open, store: &dyn Store, announced: &mut String, published:
     published.written.push(name);
     published.outlines.push(outline);
     Ok(())
+}
+
+/// Lights of a file from those of its units, in the order of units.
+fn merge_lights<'a>(units: impl Iterator<Item = &'a Vec<Lights>>) -> Vec<Lights> {
+    let mut all: Vec<Lights> = Vec::new();
+    for unit in units {
+        all.resize(unit.len().max(all.len()), Lights::default());
+        all.iter_mut().zip(unit).for_each(|(sum, one)| sum.merge(one));
+    }
+    all
 }
 
 /// Statistics of a file from those of its units, in the order of units.

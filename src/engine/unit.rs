@@ -4,20 +4,22 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use fieldglow_kernels::lights::Lights;
 use fieldglow_kernels::resample::{self, Source, Taps};
 use fieldglow_kernels::state;
-use fieldglow_kernels::stats::{FloatStats, IntegerStats};
+use fieldglow_kernels::stats::{FloatStats, IntegerStats, add_interleaved};
 use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
 
 use super::cell::OpenCell;
 use super::plan::{Input, Layer};
-use super::report::StageSeconds;
+use super::report::{Reads, StageSeconds};
 use crate::cog::{EncodedTile, Encoder, TileIndex};
 use crate::error::{Result, ResultExt};
 use crate::geometry::STRIP_ROWS;
 use crate::geometry::ortho::RowScratch;
 use crate::grid::Window;
-use crate::product::{Encoding, NODATA_I16, Scratch};
+use crate::picture;
+use crate::product::{Encoding, NightBand, Product, Program, Scratch};
 use crate::pyramid::{self, Share};
 use crate::raster::{Block, RawTile, Samples};
 
@@ -37,14 +39,18 @@ pub struct Output {
     pub tiles: Vec<(usize, EncodedTile)>,
     /// Statistics by product of the layer, band by band.
     pub stats: Vec<Vec<Stats>>,
+    /// Sums of lights by product of the layer, band by band; none for products that show no lights.
+    pub lights: Vec<Vec<Lights>>,
+    /// Pictures and the files they show.
+    pub pictures: Vec<(usize, Vec<u8>)>,
     /// Outline of the valid pixels, in pixels of the cell (col, row), convex.
     pub hull: Vec<Coord<f64>>,
     /// Pixels valid in at least one band.
     pub valid: u64,
     /// Values clipped to fit.
     pub clipped: u64,
-    /// Source samples read.
-    pub samples_read: u64,
+    /// What was read.
+    pub reads: Reads,
     /// Where the time went.
     pub seconds: StageSeconds,
 }
@@ -64,7 +70,7 @@ pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> 
     let l = &plan.layers[layer];
     let mut raw: Vec<RawTile> = l.products.iter().map(|p| p.raw_tile(window.rows, window.cols)).collect();
     let sources = sources(cell, layer, window, &mut out)?;
-    if sources.iter().any(|s| s.block.is_some()) {
+    if sources.iter().any(|s| s.pixels.is_some()) {
         let started = Instant::now();
         let mut scratch = StripScratch::new(window.cols);
         let mut points = Vec::new();
@@ -83,6 +89,7 @@ pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> 
     let started = Instant::now();
     for (k, (product, raw)) in l.products.iter().zip(raw).enumerate() {
         out.stats.push(statistics(&raw, product.encoding));
+        out.lights.push(lights(&raw, product));
         fold(cell, cell.first_file(layer) + k, window, raw, product.encoding, &mut out)?;
     }
     out.seconds.encode += started.elapsed().as_secs_f64();
@@ -93,7 +100,16 @@ pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> 
 struct UnitSource<'a> {
     input: &'a Input,
     located: super::locate::UnitLocated<'a>,
-    block: Option<Block>,
+    pixels: Option<Pixels>,
+}
+
+/// Source pixels of a window, invalid samples as NaN.
+struct Pixels {
+    window: Window,
+    /// Samples side by side, (row, col, band), where they are interpolated; planes, (band, row, col), where they are taken
+    /// as they are.
+    samples: Vec<f32>,
+    state: Vec<u16>,
 }
 
 fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Output) -> Result<Vec<UnitSource<'a>>> {
@@ -109,29 +125,57 @@ fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Outpu
                 located.unit(plan, input, l.pixel_m, window).within(|c| c.stage = Some("geometry"))?;
             out.seconds.locate += started.elapsed().as_secs_f64();
             let started = Instant::now();
-            let block = source
-                .map(|w| read(input, w, out).within(|c| c.band = c.band.take().or(Some(part.name.clone()))))
+            let as_planes = matches!(located, super::locate::UnitLocated::Same);
+            let pixels = source
+                .map(|w| {
+                    read(input, w, as_planes, part.sample.bits(), out)
+                        .within(|c| c.band = c.band.take().or(Some(part.name.clone())))
+                })
                 .transpose()?;
             out.seconds.read += started.elapsed().as_secs_f64();
-            Ok(UnitSource { input, located, block })
+            Ok(UnitSource { input, located, pixels })
         })
         .collect()
 }
 
-/// Reads a window of all bands of an input, invalid samples as NaN.
-fn read(input: &Input, window: Window, out: &mut Output) -> Result<Block> {
-    let mut block = Block {
-        window,
-        planes: ndarray::Array3::zeros((input.bands.len(), window.rows, window.cols)),
-        state: ndarray::Array2::zeros((window.rows, window.cols)),
-        roles: Vec::new(),
-        linear: Vec::new(),
-    };
+/// Rows that are read together: their planes stay in the cache of a core until they are put side by side.
+const READ_ROWS: usize = 64;
+
+/// Reads a window of all bands of an input. `sample_bits` are those of a sample in the file.
+fn read(input: &Input, window: Window, as_planes: bool, sample_bits: u32, out: &mut Output) -> Result<Pixels> {
+    let bands = input.bands.len();
+    let mut pixels = Pixels { window, samples: vec![0.0; bands * window.pixels()], state: vec![0; window.pixels()] };
+    if as_planes {
+        read_planes(input, window, &mut pixels.samples, &mut pixels.state, sample_bits, out)?;
+        return Ok(pixels);
+    }
+    let mut planes = vec![0.0; bands * READ_ROWS.min(window.rows) * window.cols];
+    for top in (0..window.rows).step_by(READ_ROWS) {
+        let rows = READ_ROWS.min(window.rows - top);
+        let part = Window::new(window.row + top as i64, window.col, rows, window.cols);
+        let at = top * window.cols..(top + rows) * window.cols;
+        let planes = &mut planes[..bands * part.pixels()];
+        read_planes(input, part, planes, &mut pixels.state[at.clone()], sample_bits, out)?;
+        resample::interleave(planes, bands, &mut pixels.samples[bands * at.start..bands * at.end]);
+    }
+    Ok(pixels)
+}
+
+/// Reads a window of all bands of an input, plane by plane, and its states.
+fn read_planes(
+    input: &Input,
+    window: Window,
+    planes: &mut [f32],
+    states: &mut [u16],
+    sample_bits: u32,
+    out: &mut Output,
+) -> Result<()> {
     let pixels = window.pixels();
-    let (planes, states) = block.parts_mut();
     for (band, plane) in input.bands.iter().zip(planes.chunks_exact_mut(pixels)) {
         band.raster.read(band.index, window, plane).within(|c| c.stage = Some("read"))?;
-        out.samples_read += pixels as u64;
+        out.reads.requests += 1;
+        out.reads.samples += pixels as u64;
+        out.reads.bytes += pixels as u64 * u64::from(sample_bits / 8);
         // Fill first: a fill value above the ceiling is no saturated measurement.
         state::fill_to_nan(plane, input.fill.unwrap_or(f32::NAN));
         if let Some(ceiling) = input.saturation {
@@ -139,7 +183,7 @@ fn read(input: &Input, window: Window, out: &mut Output) -> Result<Block> {
         }
     }
     state::mark_invalid(planes, states);
-    Ok(block)
+    Ok(())
 }
 
 /// Buffers reused from strip to strip.
@@ -186,22 +230,30 @@ fn resample_strip(
     scratch.state.clear();
     scratch.state.resize(if several { pixels } else { 0 }, 0);
     for source in sources {
-        let Some(from) = &source.block else { continue };
+        let Some(from) = &source.pixels else { continue };
+        let bands = source.input.bands.len();
         let first = source.input.first_plane * pixels;
-        let target = &mut planes[first..first + source.input.bands.len() * pixels];
-        let (from_planes, from_state) = from.parts();
-        let pixel_source =
-            Source { planes: from_planes, state: from_state, rows: from.window.rows, cols: from.window.cols };
-        for r in 0..rows {
-            source.located.locate(top + r, from.window, &mut scratch.rows, &mut scratch.col, &mut scratch.row)?;
-            let at = r * cols..(r + 1) * cols;
-            let mut row =
-                resample::Row { planes: target, plane_len: pixels, offset: r * cols, state: &mut states[at.clone()] };
-            resample::bilinear(pixel_source, &scratch.col, &scratch.row, &mut scratch.taps, &mut row);
-            if several {
-                for (all, one) in scratch.state[at.clone()].iter_mut().zip(&states[at]) {
-                    *all |= one & !(state::NODATA | state::PARTIAL);
-                }
+        let target = &mut planes[first..first + bands * pixels];
+        if matches!(source.located, super::locate::UnitLocated::Same) {
+            take(from, top, bands, (rows, cols), target, states);
+        } else {
+            let pixel_source = Source {
+                samples: &from.samples,
+                bands,
+                state: &from.state,
+                rows: from.window.rows,
+                cols: from.window.cols,
+            };
+            for r in 0..rows {
+                source.located.locate(top + r, from.window, &mut scratch.rows, &mut scratch.col, &mut scratch.row)?;
+                let state = &mut states[r * cols..(r + 1) * cols];
+                let mut row = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state };
+                resample::bilinear(pixel_source, &scratch.col, &scratch.row, &mut scratch.taps, &mut row);
+            }
+        }
+        if several {
+            for (all, one) in scratch.state.iter_mut().zip(&*states) {
+                *all |= one & !(state::NODATA | state::PARTIAL);
             }
         }
     }
@@ -210,6 +262,19 @@ fn resample_strip(
         state::mark_invalid(planes, states);
     }
     Ok(block)
+}
+
+/// Takes rows `top..` of a source as they are; what it does not have stays invalid.
+fn take(from: &Pixels, top: usize, bands: usize, (rows, cols): (usize, usize), planes: &mut [f32], states: &mut [u16]) {
+    let (width, height) = (cols.min(from.window.cols), rows.min(from.window.rows.saturating_sub(top)));
+    for r in 0..height {
+        let (to, at) = (r * cols..r * cols + width, (top + r) * from.window.cols);
+        states[to.clone()].copy_from_slice(&from.state[at..at + width]);
+        for b in 0..bands {
+            let at = b * from.window.pixels() + at;
+            planes[b * rows * cols..][to.clone()].copy_from_slice(&from.samples[at..at + width]);
+        }
+    }
 }
 
 /// Adds the outer corners of the first and last valid pixel of each row to `points`; returns how many pixels are valid.
@@ -246,22 +311,25 @@ pub fn hull(mut points: Vec<(f64, f64)>) -> Vec<Coord<f64>> {
 
 /// Statistics of every band of stored pixels.
 fn statistics(raw: &RawTile, encoding: Encoding) -> Vec<Stats> {
-    (0..raw.bands)
-        .map(|b| match &raw.samples {
-            Samples::I16(v) => {
-                let mut s = IntegerStats::default();
-                s.add(v[b..].iter().copied().step_by(raw.bands), |v| v != i64::from(NODATA_I16));
-                Stats::Integer(s)
-            }
-            Samples::U16(v) => {
-                let mut s = IntegerStats::default();
-                let nodata = encoding.nodata() as i64;
-                s.add(v[b..].iter().copied().step_by(raw.bands), |v| v != nodata);
-                Stats::Integer(s)
-            }
-            Samples::F32(v) => Stats::Float(FloatStats::of(v[b..].iter().copied().step_by(raw.bands))),
-        })
-        .collect()
+    let mut exact = vec![IntegerStats::default(); raw.bands];
+    let nodata = encoding.nodata() as i32;
+    match &raw.samples {
+        Samples::U8(v) => add_interleaved(&mut exact, v, nodata),
+        Samples::I16(v) => add_interleaved(&mut exact, v, nodata),
+        Samples::U16(v) => add_interleaved(&mut exact, v, nodata),
+        Samples::F32(v) => {
+            let band = |b: usize| Stats::Float(FloatStats::of(v[b..].iter().copied().step_by(raw.bands)));
+            return (0..raw.bands).map(band).collect();
+        }
+    }
+    exact.into_iter().map(Stats::Integer).collect()
+}
+
+/// Sums of the lights of a product, from its stored values.
+fn lights(raw: &RawTile, product: &Product) -> Vec<Lights> {
+    let (Program::Night(bands), Samples::F32(v)) = (&product.program, &raw.samples) else { return Vec::new() };
+    let of = |(b, band): (usize, &NightBand)| Lights::of(v[b..].iter().copied().step_by(raw.bands), band.lit);
+    bands.iter().enumerate().map(of).collect()
 }
 
 /// Encodes the tiles of a unit and of its share of every overview, as far as they are complete.
@@ -290,11 +358,16 @@ fn fold(
             cell.assembly(file).add(&share, |(level, row, col), tile| -> Result<()> {
                 let index = TileIndex { level, row, col };
                 let encoded = match &tile.samples {
+                    Samples::U8(v) => encoder.encode(index, v)?,
                     Samples::I16(v) => encoder.encode(index, v)?,
                     Samples::U16(v) => encoder.encode(index, v)?,
                     Samples::F32(v) => encoder.encode(index, v)?,
                 };
                 out.tiles.push((file, encoded));
+                // The coarsest level is a single tile: small enough to be looked at.
+                if let Some((shape, style)) = cell.picture(file).filter(|_| level + 1 == levels) {
+                    out.pictures.push((file, picture::png(tile, shape, style)?));
+                }
                 Ok(())
             })?;
             if level + 1 < levels {

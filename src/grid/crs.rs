@@ -19,7 +19,7 @@ pub struct Crs {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CrsError {
-    /// PROJ does not know it.
+    /// PROJ does not know a reference system.
     #[error("`{definition}` is no coordinate reference system PROJ knows; write `EPSG:32651` or WKT")]
     Unknown {
         /// What was given.

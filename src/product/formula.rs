@@ -184,7 +184,7 @@ fn number_end(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fieldglow_kernels::expression::{Input, evaluate};
+    use fieldglow_kernels::expression::{Input, Scratch, evaluate};
     use fieldglow_kernels::linear::Linear;
 
     fn value(text: &str) -> Result<f64, String> {
@@ -200,6 +200,7 @@ mod tests {
             &f.steps,
             f.result,
             &[&[3.0], &[2.0]].map(|samples| Input { samples, linear: Linear::IDENTITY }),
+            &mut Scratch::default(),
             &mut out,
         );
         Ok(out[0])

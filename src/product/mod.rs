@@ -20,8 +20,32 @@ pub enum Program {
     Bands(Vec<Role>),
     /// A spectral index.
     Index(&'static indices::Row),
+    /// Net radiance of lights: above the dark level.
+    Night(Vec<NightBand>),
+    /// Bands stretched for the eye.
+    Preview(Vec<ShownBand>),
     /// The state plane.
     Qa,
+}
+
+/// A band of a night product.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NightBand {
+    /// The band.
+    pub role: Role,
+    /// What unlit ground shows, DN; NaN until it is known, and then nothing is valid.
+    pub dark_dn: f64,
+    /// Net radiance from which on a pixel is lit, W·m⁻²·sr⁻¹·µm⁻¹.
+    pub lit: f64,
+}
+
+/// A band of a preview.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ShownBand {
+    /// The band.
+    pub role: Role,
+    /// DN that become black and white; NaN until they are known, and then nothing is valid.
+    pub range_dn: (f64, f64),
 }
 
 /// How physical values are written down.
@@ -33,6 +57,8 @@ pub enum Encoding {
     F32,
     /// uint16 bits, nodata 1 (bit 0).
     Bits,
+    /// uint8 for the eye, 1 black, 255 white, nodata 0.
+    Shown,
 }
 
 /// How an overview pixel follows from the finer ones.
@@ -48,6 +74,8 @@ pub enum OverviewRule {
 pub const SCALE: f64 = 1e-4;
 /// Nodata of [`Encoding::ScaledI16`]: −9999, the field's habit, is a legal index value.
 pub const NODATA_I16: i16 = i16::MIN;
+/// Nodata of [`Encoding::Shown`].
+pub const NODATA_U8: u8 = 0;
 
 const SCALED: Scale = Scale { step: SCALE, min: -32767, max: 32767, nodata: NODATA_I16 as i32 };
 
@@ -58,6 +86,7 @@ impl Encoding {
             Self::ScaledI16 => f64::from(NODATA_I16),
             Self::F32 => f64::NAN,
             Self::Bits => f64::from(state::NODATA),
+            Self::Shown => f64::from(NODATA_U8),
         }
     }
 
@@ -65,13 +94,14 @@ impl Encoding {
     pub fn scale(self) -> f64 {
         match self {
             Self::ScaledI16 => SCALE,
-            Self::F32 | Self::Bits => 1.0,
+            Self::F32 | Self::Bits | Self::Shown => 1.0,
         }
     }
 
     /// Bytes of a sample.
     pub fn sample_bytes(self) -> usize {
         match self {
+            Self::Shown => 1,
             Self::ScaledI16 | Self::Bits => 2,
             Self::F32 => 4,
         }
@@ -80,7 +110,7 @@ impl Encoding {
     /// How overviews are made.
     pub fn overview_rule(self) -> OverviewRule {
         match self {
-            Self::ScaledI16 | Self::F32 => OverviewRule::Average,
+            Self::ScaledI16 | Self::F32 | Self::Shown => OverviewRule::Average,
             Self::Bits => OverviewRule::Bits,
         }
     }
@@ -91,6 +121,7 @@ impl Encoding {
             Self::ScaledI16 => Samples::I16(vec![NODATA_I16; n]),
             Self::F32 => Samples::F32(vec![f32::NAN; n]),
             Self::Bits => Samples::U16(vec![state::NODATA; n]),
+            Self::Shown => Samples::U8(vec![NODATA_U8; n]),
         }
     }
 }
@@ -110,7 +141,9 @@ pub struct Product {
 #[derive(Debug, Default)]
 pub struct Scratch {
     values: Vec<f64>,
+    machine: expression::Scratch,
     stored: Stored,
+    shown: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -132,6 +165,8 @@ impl Product {
     pub fn bands(&self) -> usize {
         match &self.program {
             Program::Bands(roles) => roles.len(),
+            Program::Night(bands) => bands.len(),
+            Program::Preview(bands) => bands.len(),
             Program::Index(_) | Program::Qa => 1,
         }
     }
@@ -141,6 +176,8 @@ impl Product {
         match &self.program {
             Program::Bands(roles) => roles.clone(),
             Program::Index(row) => row.bands.clone(),
+            Program::Night(bands) => bands.iter().map(|b| b.role).collect(),
+            Program::Preview(bands) => bands.iter().map(|b| b.role).collect(),
             Program::Qa => Vec::new(),
         }
     }
@@ -168,17 +205,31 @@ impl Product {
                 }
                 0
             }
-            Program::Bands(roles) => {
+            Program::Bands(_) | Program::Night(_) => {
                 let mut clipped = 0;
-                for (b, role) in roles.iter().enumerate() {
-                    let Some(plane) = plane_of(block, *role) else { continue };
-                    let linear = block.linear[plane];
+                for (b, role) in self.roles().into_iter().enumerate() {
+                    let Some(plane) = plane_of(block, role) else { continue };
+                    let linear = match &self.program {
+                        Program::Night(bands) => above(bands[b].dark_dn, block.linear[plane]),
+                        _ => block.linear[plane],
+                    };
                     let (planes, states) = block.parts_mut();
                     let plane = &planes[plane * pixels..(plane + 1) * pixels];
-                    let to = Target { band: b, bands: roles.len(), samples: samples.clone() };
+                    let to = Target { band: b, bands: out.bands, samples: samples.clone() };
                     clipped += store(plane, linear, states, &mut out.samples, &to, &mut scratch.stored);
                 }
                 clipped
+            }
+            Program::Preview(bands) => {
+                let Samples::U8(stored) = &mut out.samples else { return 0 };
+                scratch.shown.resize(pixels, NODATA_U8);
+                for (b, band) in bands.iter().enumerate() {
+                    let Some(plane) = plane_of(block, band.role) else { continue };
+                    let shown = &mut scratch.shown;
+                    quantize::display(block.plane(plane), Linear::IDENTITY, band.range_dn, 1.0, shown);
+                    interleave(shown, &Target { band: b, bands: out.bands, samples: samples.clone() }, stored);
+                }
+                0
             }
             Program::Index(row) => {
                 let planes: Option<Vec<usize>> = row.bands.iter().map(|r| plane_of(block, *r)).collect();
@@ -186,13 +237,19 @@ impl Product {
                 let input = |p: &usize| expression::Input { samples: block.plane(*p), linear: block.linear[*p] };
                 let inputs: Vec<_> = planes.iter().map(input).collect();
                 scratch.values.resize(pixels, f64::NAN);
-                expression::evaluate(&formula.steps, formula.result, &inputs, &mut scratch.values);
+                let machine = &mut scratch.machine;
+                expression::evaluate(&formula.steps, formula.result, &inputs, machine, &mut scratch.values);
                 let to = Target { band: 0, bands: 1, samples };
                 let states = block.parts_mut().1;
                 store(&scratch.values, Linear::IDENTITY, states, &mut out.samples, &to, &mut scratch.stored)
             }
         }
     }
+}
+
+/// The radiance above that of a dark level: `gain · (DN − dark)`.
+pub fn above(dark_dn: f64, radiance: Linear) -> Linear {
+    Linear { gain: radiance.gain, bias: -radiance.gain * dark_dn }
 }
 
 /// Writes the values of `samples` down; returns how many were clipped.
@@ -224,7 +281,7 @@ fn store<S: Copy + Into<f64>>(
             interleave(&stored.floats, to, out);
             0
         }
-        Samples::U16(_) => 0,
+        Samples::U16(_) | Samples::U8(_) => 0,
     }
 }
 

@@ -110,6 +110,7 @@ struct Part {
 impl Part {
     fn copy(&self, from: &RawTile, to: &mut RawTile) {
         match (&from.samples, &mut to.samples) {
+            (Samples::U8(a), Samples::U8(b)) => self.copy_samples(a, from, b, to.cols),
             (Samples::I16(a), Samples::I16(b)) => self.copy_samples(a, from, b, to.cols),
             (Samples::U16(a), Samples::U16(b)) => self.copy_samples(a, from, b, to.cols),
             (Samples::F32(a), Samples::F32(b)) => self.copy_samples(a, from, b, to.cols),
@@ -130,6 +131,7 @@ impl Part {
 fn blank(like: &RawTile, side: usize) -> RawTile {
     let n = side * side * like.bands;
     let samples = match &like.samples {
+        Samples::U8(_) => Samples::U8(vec![0; n]),
         Samples::I16(_) => Samples::I16(vec![0; n]),
         Samples::U16(_) => Samples::U16(vec![0; n]),
         Samples::F32(_) => Samples::F32(vec![0.0; n]),

@@ -10,7 +10,7 @@ pub use assembly::{Assembly, Share};
 
 use fieldglow_kernels::pyramid::{self as kernel, Shape};
 
-use crate::product::{NODATA_I16, OverviewRule};
+use crate::product::{NODATA_I16, NODATA_U8, OverviewRule};
 use crate::raster::{RawTile, Samples};
 use fieldglow_kernels::state;
 
@@ -23,6 +23,11 @@ pub fn halve(tile: &RawTile, rule: OverviewRule) -> RawTile {
     let half = shape.halved();
     let n = half.samples();
     let samples = match (&tile.samples, rule) {
+        (Samples::U8(v), _) => {
+            let mut out = vec![0; n];
+            kernel::average_u8(v, shape, NODATA_U8, &mut out);
+            Samples::U8(out)
+        }
         (Samples::I16(v), _) => {
             let mut out = vec![0; n];
             kernel::average_i16(v, shape, NODATA_I16, &mut out);

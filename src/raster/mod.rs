@@ -68,6 +68,8 @@ impl Block {
 /// Stored samples of one type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Samples {
+    /// Unsigned, 8 bits.
+    U8(Vec<u8>),
     /// Signed, 16 bits.
     I16(Vec<i16>),
     /// Unsigned, 16 bits.
@@ -80,6 +82,7 @@ impl Samples {
     /// Bytes of a sample.
     pub fn size(&self) -> usize {
         match self {
+            Self::U8(_) => 1,
             Self::I16(_) | Self::U16(_) => 2,
             Self::F32(_) => 4,
         }
@@ -88,6 +91,7 @@ impl Samples {
     /// Number of samples.
     pub fn len(&self) -> usize {
         match self {
+            Self::U8(v) => v.len(),
             Self::I16(v) => v.len(),
             Self::U16(v) => v.len(),
             Self::F32(v) => v.len(),

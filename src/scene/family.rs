@@ -21,15 +21,19 @@ fn family(satellite: &str) -> String {
 /// CATALYST GDB help pages Jilin-1, Jilin-1-03B, JL1GF03 (RGB of 03B and GF03C; B, G, R of 01A); published radiometric
 /// scripts for JL105B, JL107B and JL1GF03C night images (R, G, B).
 pub(super) fn multispectral_roles(name: &Name, count: usize) -> Option<&'static [Role]> {
-    let family = family(&name.satellite);
-    let night_camera = name.sensor.to_ascii_uppercase().starts_with("MSS");
     match count {
         4 => Some(&[Role::B, Role::G, Role::R, Role::N]),
-        3 if family == "01A" => Some(&[Role::B, Role::G, Role::R]),
-        3 if family == "03B" || family.starts_with("GF03C") => Some(&[Role::R, Role::G, Role::B]),
-        3 if night_camera && (family == "05B" || family == "07B") => Some(&[Role::R, Role::G, Role::B]),
+        3 if family(&name.satellite) == "01A" => Some(&[Role::B, Role::G, Role::R]),
+        3 if is_color_camera(name) => Some(&[Role::R, Role::G, Role::B]),
         _ => None,
     }
+}
+
+/// True for the cameras of three colours that take night images and video.
+fn is_color_camera(name: &Name) -> bool {
+    let family = family(&name.satellite);
+    let night_camera = name.sensor.to_ascii_uppercase().starts_with("MSS");
+    family == "03B" || family.starts_with("GF03C") || (night_camera && (family == "05B" || family == "07B"))
 }
 
 /// Spectral range of a band and whether it is assumed.
@@ -38,7 +42,8 @@ pub(super) fn multispectral_roles(name: &Name, count: usize) -> Option<&'static 
 /// Nanometres.
 ///
 /// # Reference
-/// CATALYST GDB help pages Jilin-1 (01A) and JL1GF03 (GF03B, GF03D).
+/// CATALYST GDB help pages Jilin-1 (01A) and JL1GF03 (GF03B, GF03D). Colour cameras: those quoted for JL1-3B in Zheng et
+/// al., Remote Sensing of Environment 215 (2018), which no vendor document repeats.
 pub(super) fn range(name: &Name, role: Role) -> Option<(RangeNm, bool)> {
     const JL101A: &Limits = &[
         (Role::Pan, 500.0, 800.0, false),
@@ -49,6 +54,8 @@ pub(super) fn range(name: &Name, role: Role) -> Option<(RangeNm, bool)> {
     const GF03B: &Limits =
         &[(Role::Pan, 450.0, 700.0, false), (Role::B, 450.0, 510.0, false), (Role::G, 510.0, 580.0, true)];
     const GF03D: &Limits = &[(Role::Pan, 450.0, 700.0, false), (Role::B, 430.0, 520.0, false)];
+    const COLOR: &Limits =
+        &[(Role::B, 430.0, 512.0, true), (Role::G, 489.0, 585.0, true), (Role::R, 580.0, 720.0, true)];
     const GENERIC: &Limits = &[
         (Role::Pan, 450.0, 800.0, true),
         (Role::B, 450.0, 520.0, true),
@@ -60,6 +67,7 @@ pub(super) fn range(name: &Name, role: Role) -> Option<(RangeNm, bool)> {
         "01A" => JL101A,
         f if f.starts_with("GF03B") => GF03B,
         f if f.starts_with("GF03D") => GF03D,
+        _ if is_color_camera(name) => COLOR,
         _ => &[],
     };
     let (_, min, max, assumed) = own.iter().chain(GENERIC).find(|(r, ..)| *r == role)?;
@@ -97,5 +105,9 @@ mod tests {
         assert_eq!(limits("JL1GF03D13", Role::N), Some((770.0, 890.0, true)));
         assert_eq!(limits("DP07", Role::Pan), Some((450.0, 800.0, true)));
         assert_eq!(limits("DP07", Role::S1), None);
+        let night = range(&name("JL107B", "MSS1"), Role::R).map(|(r, a)| (r.min, r.max, a));
+        assert_eq!(night, Some((580.0, 720.0, true)));
+        assert_eq!(limits("JL1GF03C01", Role::B), Some((430.0, 512.0, true)));
+        assert_eq!(limits("JL107B", Role::R), Some((630.0, 690.0, true)));
     }
 }

@@ -1,6 +1,7 @@
 //! Bounded access to the files of a delivery: nothing here reads or lists without a limit, and listings are sorted,
 //! because the order a file system happens to give must never reach an output.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -19,6 +20,44 @@ pub(super) struct Folder {
     pub folders: Vec<PathBuf>,
 }
 
+/// The files around an image, looked up by name. The folder is listed only when a name is not there as it is written: a
+/// folder may hold ten thousand scenes, each with all its files.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    folder: PathBuf,
+    more: Vec<PathBuf>,
+    listed: OnceCell<Vec<PathBuf>>,
+}
+
+impl Surroundings {
+    /// Those of `image`, with `more` as if they lay beside it.
+    pub fn of(image: &Path, more: &[PathBuf]) -> Self {
+        let folder = image.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Self { folder: folder.into(), more: more.to_vec(), listed: OnceCell::new() }
+    }
+
+    /// The file of this name, else of one that differs in the case of letters alone.
+    pub fn named(&self, name: &str) -> Result<Option<PathBuf>, SceneError> {
+        let exact = self.folder.join(name);
+        if exact.is_file() {
+            return Ok(Some(exact));
+        }
+        let named = |path: &&PathBuf| file_name(path).eq_ignore_ascii_case(name);
+        Ok(self.all()?.iter().find(named).cloned())
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Result<&[PathBuf], SceneError> {
+        if self.listed.get().is_none() {
+            let mut files = list(&self.folder)?.files;
+            files.extend(self.more.iter().cloned());
+            // Nobody else can have filled it.
+            let _ = self.listed.set(files);
+        }
+        Ok(self.listed.get().map(Vec::as_slice).unwrap_or_default())
+    }
+}
+
 /// Lists a folder.
 pub(super) fn list(folder: &Path) -> Result<Folder, SceneError> {
     list_bounded(folder, FOLDER_LIMIT)
@@ -31,11 +70,16 @@ fn list_bounded(folder: &Path, limit: u64) -> Result<Folder, SceneError> {
         if count > limit {
             return Err(SceneError::Limit { path: folder.into(), what: "entries", found: count, limit });
         }
-        let path = entry.map_err(read)?.path();
-        // A dangling link is no file of the delivery.
-        match std::fs::metadata(&path) {
-            Ok(m) if m.is_file() => listing.files.push(path),
-            Ok(m) if m.is_dir() => listing.folders.push(path),
+        let entry = entry.map_err(read)?;
+        let path = entry.path();
+        // Only a link has to be followed to know what it is. A dangling one is no file of the delivery.
+        let kind = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => Ok(kind),
+            _ => std::fs::metadata(&path).map(|m| m.file_type()),
+        };
+        match kind {
+            Ok(kind) if kind.is_file() => listing.files.push(path),
+            Ok(kind) if kind.is_dir() => listing.folders.push(path),
             _ => {}
         }
     }
@@ -121,6 +165,23 @@ mod tests {
         assert!(matches!(list_bounded(dir.path(), 3), Err(SceneError::Limit { limit: 3, .. })));
         assert!(matches!(read(&dir.path().join("a"), 4), Err(SceneError::Limit { .. })));
         assert_eq!(read(&dir.path().join("a"), 5).unwrap(), b"12345");
+    }
+
+    #[test]
+    fn a_name_is_found_in_any_case_its_own_before_others() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["A_RPC.TXT", "b_rpc.txt", "B_RPC.TXT"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let elsewhere = PathBuf::from("/elsewhere/C_meta.xml");
+        let around = Surroundings::of(&dir.path().join("a.tif"), std::slice::from_ref(&elsewhere));
+        let named = |name: &str| around.named(name).unwrap().map(|p| file_name(&p));
+        assert_eq!(named("b_rpc.txt").as_deref(), Some("b_rpc.txt"));
+        assert!(around.listed.get().is_none(), "the folder need not be listed for that");
+        assert_eq!(named("a_rpc.txt").as_deref(), Some("A_RPC.TXT"));
+        assert_eq!(named("c_rpc.txt"), None);
+        assert_eq!(around.named("c_meta.xml").unwrap(), Some(elsewhere));
+        assert!(Surroundings::of(&dir.path().join("no/a.tif"), &[]).named("x").is_err());
     }
 
     #[test]

@@ -5,13 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::{self, Folder};
+use super::files::{self, Folder, Surroundings};
 use super::image::{self, Facts};
 use super::metadata::{self, Metadata};
 use super::name::{Name, PartToken};
 use super::time::{self, Stated};
 use super::{
-    Band, Calibration, Part, Role, Rpc, Scene, SceneError, SceneTime, SensorModel, Warning, family, name, rpc_file,
+    Band, Calibration, Code, Part, Processed, Processing, Role, Rpc, SampleType, Scene, SceneError, SceneTime,
+    SensorModel, Warning, family, level, name, rpc_file,
 };
 
 /// DN of the black border, in every Jilin-1 product.
@@ -21,11 +22,16 @@ const FILL: f64 = 0.0;
 /// the start of the strip, so a few minutes are ordinary.
 const NAME_TIME_TOLERANCE_S: i64 = 1800;
 
+/// What `FUSMethod` says of an image that was not fused.
+const NO_FUSION: [&str; 5] = ["NO", "NONE", "NULL", "N/A", "0"];
+
 /// An image of a delivery with its name taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
     pub image: PathBuf,
     pub name: Name,
+    /// Files that count as if they lay in its folder.
+    pub beside: Vec<PathBuf>,
 }
 
 /// The images of a folder that carry Jilin-1 names.
@@ -37,7 +43,7 @@ pub(super) fn images(folder: &Folder) -> Vec<Found> {
 pub(super) fn found(image: &Path) -> Option<Found> {
     let file = files::file_name(image);
     let name = name::parse(files::tiff_stem(&file)?)?;
-    Some(Found { image: image.into(), name })
+    Some(Found { image: image.into(), name, beside: Vec::new() })
 }
 
 /// Reads the scene that `images`, all of one acquisition and level, make up.
@@ -63,16 +69,24 @@ pub(super) fn open(id: &str, images: &[Found]) -> Result<Scene, SceneError> {
         });
     };
     let mut warnings = disagreements(&read);
+    let roles = read.iter().flat_map(|r| &r.part.bands).map(|b| b.role);
+    warnings.extend(assumed_ranges(name, roles));
     let time = scene_time(&read, name, &first.image, &mut warnings)?;
     // Each value comes from the first part that states it, pan before multispectral.
     let metadata = || read.iter().filter_map(|r| r.metadata.as_ref());
     let satellite = name.satellite.to_ascii_lowercase();
+    let level = name.level.clone().or_else(|| metadata().find_map(|m| m.level.clone()));
+    if let Some(token) = level.as_deref().filter(|token| level::known(token).is_none()) {
+        let token: String = token.chars().take(40).collect();
+        let message = format!("nothing is published about level `{token}`; the scene is taken as what its files say");
+        warnings.push(Warning { code: Code::LevelUnknown, message });
+    }
     Ok(Scene {
         id: id.into(),
         constellation: satellite.starts_with("jl").then(|| "jilin-1".into()),
         platform: Some(satellite),
         instrument: Some(name.sensor.to_ascii_lowercase()),
-        level: name.level.clone().or_else(|| metadata().find_map(|m| m.level.clone())),
+        level,
         time,
         sun: metadata().find_map(|m| m.sun),
         view: metadata().find_map(|m| m.view),
@@ -95,30 +109,31 @@ struct ReadPart {
 
 impl ReadPart {
     fn read(found: &Found) -> Result<Self, SceneError> {
-        let Found { image, name } = found;
+        let Found { image, name, beside } = found;
         let mut facts = image::facts(image)?;
         let (part_name, roles) = contents(image, name, facts.bands)?;
-        let folder = files::list(image.parent().unwrap_or(Path::new(".")))?;
+        let around = Surroundings::of(image, beside);
         let mut warnings = Vec::new();
         let mut metadata_files = Vec::new();
 
-        let meta_path = metadata_path(&folder, image, name)?;
+        let meta_path = metadata_path(&around, image, name)?;
         let mut metadata = meta_path.as_deref().map(metadata::read).transpose()?;
         match &mut metadata {
             Some(m) => warnings.append(&mut m.warnings),
             None => warnings.push(Warning {
-                code: "metadata-missing",
+                code: Code::MetadataMissing,
                 message: format!(
                     "no `{}` beside the image: time is taken from the name, and calibration and angles are unknown",
                     companion_name(image, "_meta.xml")
                 ),
             }),
         }
-        let (sensor_model, rpc_path) = sensor_model(&folder, image, name, &mut facts)?;
+        let (sensor_model, rpc_path) = sensor_model(&around, image, name, &mut facts)?;
         if let SensorModel::Rpc(rpc) = &sensor_model {
             warnings.extend(rpc_misfit(image, &facts, rpc));
         }
         let calibrations = calibrations(image, name, meta_path.as_deref(), metadata.as_ref(), roles.len())?;
+        let meta_path_name = meta_path.as_deref().map(files::file_name);
         metadata_files.extend(meta_path);
         metadata_files.extend(rpc_path);
 
@@ -135,13 +150,12 @@ impl ReadPart {
                 calibration,
             })
             .collect();
-        warnings.extend(assumed_ranges(image, name, roles));
         let data_bits = metadata.as_ref().and_then(|m| m.data_bits);
         let plausible = data_bits.filter(|bits| *bits <= facts.sample.bits());
         if let (Some(bits), None) = (data_bits, plausible) {
             let file = files::file_name(image);
             let message = format!("`DataBits` {bits} does not fit `{file}`, which holds {}; ignored", facts.sample);
-            warnings.push(Warning { code: "data-bits", message });
+            warnings.push(Warning { code: Code::DataBits, message });
         }
         let part = Part {
             name: part_name.into(),
@@ -153,6 +167,7 @@ impl ReadPart {
             data_bits: plausible,
             fill: Some(FILL),
             mtf_compensated: metadata.as_ref().and_then(|m| m.mtf_compensated),
+            processed: processed(image, name, meta_path_name.as_deref(), metadata.as_ref(), facts.sample),
             sensor_model,
             fields: metadata.as_mut().map(|m| std::mem::take(&mut m.fields)).unwrap_or_default(),
         };
@@ -183,38 +198,89 @@ fn contents(image: &Path, name: &Name, count: usize) -> Result<(&'static str, &'
     }
 }
 
+/// What was done to the pixels of a part: as its level, its part, its metadata and the type of its samples say.
+fn processed(
+    image: &Path,
+    name: &Name,
+    meta_file: Option<&str>,
+    metadata: Option<&Metadata>,
+    sample: SampleType,
+) -> Vec<Processing> {
+    let file = files::file_name(image);
+    let mut found: Vec<Processing> = Vec::new();
+    let mut say = |what: Processed, said_by: String| {
+        if found.iter().all(|p| p.what != what) {
+            found.push(Processing { what, said_by });
+        }
+    };
+    if name.part == Some(PartToken::Psh) {
+        say(Processed::Fused, format!("`PSH` in the name of `{file}`"));
+    }
+    let stated =
+        |token: Option<&String>| token.and_then(|t| level::known(t)).and_then(|k| Some((k.token, k.processed?)));
+    if let Some((token, what)) = stated(name.level.as_ref()) {
+        say(what, format!("level `{token}` in the name of `{file}`"));
+    }
+    if let (Some((token, what)), Some(meta)) = (stated(metadata.and_then(|m| m.level.as_ref())), meta_file) {
+        say(what, format!("`{meta}`, field `ProductLevel`: `{token}`"));
+    }
+    let is_frame = name.level.as_ref().is_some_and(|t| t.eq_ignore_ascii_case("L1A"));
+    let method = metadata.and_then(|m| m.fields.get("FUSMethod")).map(|m| m.trim());
+    if let (Some(method), Some(meta), true) = (method, meta_file, name.part != Some(PartToken::Pan))
+        && !NO_FUSION.iter().any(|no| method.eq_ignore_ascii_case(no))
+    {
+        say(Processed::Fused, format!("`{meta}`, field `FUSMethod`: `{method}`"));
+    }
+    // Day cameras have 10 bits and more. Those that take frames have 8 of their own.
+    if sample == SampleType::U8 && !is_frame {
+        say(Processed::Stretched, format!("the 8-bit samples of `{file}`"));
+    }
+    found
+}
+
 /// `<stem of the image><suffix>`, for messages.
 fn companion_name(image: &Path, suffix: &str) -> String {
     let file = files::file_name(image);
     format!("{}{suffix}", files::tiff_stem(&file).unwrap_or(&file))
 }
 
-fn metadata_path(folder: &Folder, image: &Path, name: &Name) -> Result<Option<PathBuf>, SceneError> {
+fn metadata_path(around: &Surroundings, image: &Path, name: &Name) -> Result<Option<PathBuf>, SceneError> {
     const WHAT: &str = "metadata file for this image";
-    if let Some(path) = exact(folder, image, "_meta.xml") {
+    if let Some(path) = exact(around, image, "_meta.xml")? {
         return Ok(Some(path));
     }
-    if let Some(path) = single(image, WHAT, loose(folder, "_meta.xml", |n| n.same_part(name)))? {
+    if let Some(path) = single(image, WHAT, loose(around, "_meta.xml", |n| n.same_part(name))?)? {
         return Ok(Some(path));
     }
-    let whole_scene = loose(folder, "_meta.xml", |n| n.part.is_none() && n.stem.eq_ignore_ascii_case(&name.stem));
-    Ok(single(image, WHAT, whole_scene)?.or_else(|| exact(folder, image, ".xml")))
+    let whole_scene = loose(around, "_meta.xml", |n| n.part.is_none() && n.stem.eq_ignore_ascii_case(&name.stem))?;
+    match single(image, WHAT, whole_scene)? {
+        Some(path) => Ok(Some(path)),
+        None => exact(around, image, ".xml"),
+    }
 }
 
 /// The file named as the image but for what comes after its stem.
-pub(super) fn exact(folder: &Folder, image: &Path, suffix: &str) -> Option<PathBuf> {
-    let wanted = companion_name(image, suffix);
-    let named = |path: &&PathBuf| files::file_name(path).eq_ignore_ascii_case(&wanted);
-    folder.files.iter().find(named).cloned()
+fn exact(around: &Surroundings, image: &Path, suffix: &str) -> Result<Option<PathBuf>, SceneError> {
+    around.named(&companion_name(image, suffix))
+}
+
+/// The first of such files that is there.
+pub(super) fn first(around: &Surroundings, image: &Path, suffixes: &[&str]) -> Result<Option<PathBuf>, SceneError> {
+    for suffix in suffixes {
+        if let Some(path) = exact(around, image, suffix)? {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 /// Files with `suffix` whose names fit, order suffix or not.
-fn loose(folder: &Folder, suffix: &str, fits: impl Fn(&Name) -> bool) -> Vec<PathBuf> {
+fn loose(around: &Surroundings, suffix: &str, fits: impl Fn(&Name) -> bool) -> Result<Vec<PathBuf>, SceneError> {
     let named = |path: &&PathBuf| {
         let file = files::file_name(path);
         files::strip_suffix(&file, suffix).and_then(name::parse).is_some_and(|n| fits(&n))
     };
-    folder.files.iter().filter(named).cloned().collect()
+    Ok(around.all()?.iter().filter(named).cloned().collect())
 }
 
 fn single(image: &Path, what: &'static str, mut found: Vec<PathBuf>) -> Result<Option<PathBuf>, SceneError> {
@@ -228,7 +294,7 @@ fn single(image: &Path, what: &'static str, mut found: Vec<PathBuf>) -> Result<O
 /// Where the pixels are, and the file that says so if it is not the image. A map projection wins over an RPC that was
 /// left beside it; an RPC wins over a transform without a reference system, which is the origin of a crop.
 fn sensor_model(
-    folder: &Folder,
+    around: &Surroundings,
     image: &Path,
     name: &Name,
     facts: &mut Facts,
@@ -236,10 +302,9 @@ fn sensor_model(
     if let Some((crs, transform)) = &facts.projected {
         return Ok((SensorModel::Projected { crs: crs.clone(), transform: *transform }, None));
     }
-    let named = ["_rpc.txt", ".rpb", ".rpc"].iter().find_map(|suffix| exact(folder, image, suffix));
-    let path = match named {
+    let path = match first(around, image, &["_rpc.txt", ".rpb", ".rpc"])? {
         Some(path) => Some(path),
-        None => single(image, "RPC file for this image", loose(folder, "_rpc.txt", |n| n.same_part(name)))?,
+        None => single(image, "RPC file for this image", loose(around, "_rpc.txt", |n| n.same_part(name))?)?,
     };
     if let Some(path) = path {
         return Ok((SensorModel::Rpc(Box::new(rpc_file::read(&path)?)), Some(path)));
@@ -273,7 +338,7 @@ pub(super) fn rpc_misfit(image: &Path, facts: &Facts, rpc: &Rpc) -> Option<Warni
     };
     let reach = reach(facts.rows, rpc.row_off, rpc.row_scale).max(reach(facts.cols, rpc.col_off, rpc.col_scale));
     (reach > 2.0).then(|| Warning {
-        code: "rpc-misfit",
+        code: Code::RpcMisfit,
         message: format!(
             "`{}` has {} rows and {} columns, {reach:.1} times the range its RPC was made for; check that the RPC belongs to it",
             files::file_name(image),
@@ -283,17 +348,16 @@ pub(super) fn rpc_misfit(image: &Path, facts: &Facts, rpc: &Rpc) -> Option<Warni
     })
 }
 
-fn assumed_ranges(image: &Path, name: &Name, roles: &[Role]) -> Option<Warning> {
-    let assumed = |role: &&Role| family::range(name, **role).is_some_and(|(_, assumed)| assumed);
-    let codes: Vec<_> = roles.iter().filter(assumed).map(|role| role.code()).collect();
+fn assumed_ranges(name: &Name, roles: impl Iterator<Item = Role>) -> Option<Warning> {
+    let assumed = |role: &Role| family::range(name, *role).is_some_and(|(_, assumed)| assumed);
+    let codes: Vec<_> = roles.filter(assumed).map(|role| role.code()).collect();
     (!codes.is_empty()).then(|| Warning {
-        code: "band-range-assumed",
+        code: Code::BandRangeAssumed,
         message: format!(
-            "the spectral limits of {} of {} (`{}`) are not published: usual ones are assumed; `esun` in the pipeline file \
-             overrides what follows from them",
+            "the spectral limits of {} of {} are not published, usual ones are assumed; reflectance follows from them \
+             through `radiometry.esun`, which can be stated",
             codes.join(", "),
             name.satellite,
-            files::file_name(image),
         ),
     })
 }
@@ -359,7 +423,7 @@ fn scene_time(
         && a > b
     {
         let message = format!("`StartTime` ({a}) is after `EndTime` ({b}); both are ignored");
-        warnings.push(Warning { code: "time-order", message });
+        warnings.push(Warning { code: Code::TimeOrder, message });
         interval = None;
     }
     let center = match (stated(|m| &m.center), interval, start) {
@@ -370,7 +434,7 @@ fn scene_time(
         }
         _ => {
             let message = format!("the metadata states no time; the name's, {} Beijing time, is used", named.text);
-            warnings.push(Warning { code: "time-from-name", message });
+            warnings.push(Warning { code: Code::TimeFromName, message });
             named.clone()
         }
     };
@@ -383,9 +447,15 @@ fn scene_time(
             named.text,
             apart as f64 / 3600.0
         );
-        warnings.push(Warning { code: "time-mismatch", message });
+        warnings.push(Warning { code: Code::TimeMismatch, message });
     }
-    Ok(SceneTime { center: center.utc, interval, original: center.text, original_offset: center.offset })
+    Ok(SceneTime {
+        center: center.utc,
+        interval,
+        is_period: false,
+        original: center.text,
+        original_offset: center.offset,
+    })
 }
 
 /// Warnings where the parts of one scene say different things.
@@ -396,7 +466,7 @@ fn disagreements(read: &[ReadPart]) -> Vec<Warning> {
         let [(a, first), (b, second)] = pair else { continue };
         let mut warn = |what: &str, by: String| {
             let message = format!("{what} of {a} and {b} differ by {by}; the value of {a} is used");
-            warnings.push(Warning { code: "parts-disagree", message });
+            warnings.push(Warning { code: Code::PartsDisagree, message });
         };
         if let (Some(s), Some(t)) = (first.sun, second.sun)
             && (s.zenith.0 - t.zenith.0).abs() > 1.0
@@ -439,7 +509,7 @@ mod tests {
     }
 
     fn codes(scene: &Scene) -> Vec<&'static str> {
-        scene.warnings.iter().map(|w| w.code).collect()
+        scene.warnings.iter().map(|w| w.code.text()).collect()
     }
 
     fn gains(scene: &Scene) -> Vec<f64> {
@@ -621,7 +691,7 @@ mod tests {
         let images: Vec<_> = ["PAN", "MSS"]
             .map(|part| found(&write_part(dir.path(), &format!("{STEM}_{part}"), part)).unwrap())
             .to_vec();
-        assert_eq!(codes(&open(STEM, &images).unwrap()), ["band-range-assumed"; 2]);
+        assert_eq!(codes(&open(STEM, &images).unwrap()), ["band-range-assumed"]);
         set_meta(dir.path(), ">62.5<", ">27.5<");
         let scene = open(STEM, &images).unwrap();
         assert!(codes(&scene).contains(&"parts-disagree"));

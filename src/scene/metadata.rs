@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::time::{self, Stated};
-use super::{Fields, SceneError, Sun, View, Warning, files};
+use super::{Code, Fields, SceneError, Sun, View, Warning, files};
 use crate::units::{SunElevation, SunZenith};
 
 /// Largest metadata file that is read, bytes.
@@ -125,7 +125,7 @@ impl<'a> Reader<'a> {
         names.iter().find_map(|name| self.texts.get(name.as_ref()).map(|text| (name.as_ref(), *text)))
     }
 
-    fn warn(&mut self, code: &'static str, field: &str, what: &str) {
+    fn warn(&mut self, code: Code, field: &str, what: &str) {
         let file = files::file_name(&self.path);
         self.warnings.push(Warning { code, message: format!("`{file}`, field `{field}`: {what}") });
     }
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
         if value.is_none() {
             let text: String = text.chars().take(40).collect();
             self.warn(
-                "field-ignored",
+                Code::FieldIgnored,
                 name,
                 &format!("expected a number from {low} to {high}, found `{text}`; ignored"),
             );
@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
         let stated = time::read(text, Some(time::beijing()));
         if stated.is_none() {
             let text: String = text.chars().take(40).collect();
-            self.warn("field-ignored", name, &format!("expected `YYYY-MM-DD HH:MM:SS`, found `{text}`; ignored"));
+            self.warn(Code::FieldIgnored, name, &format!("expected `YYYY-MM-DD HH:MM:SS`, found `{text}`; ignored"));
         }
         stated
     }
@@ -167,7 +167,7 @@ impl<'a> Reader<'a> {
                     90.0 - from_elevation.0,
                     from_elevation.0
                 );
-                self.warn("sun-contradiction", "SolarZenith", &what);
+                self.warn(Code::SunContradiction, "SolarZenith", &what);
                 None
             }
             (z, from_elevation) => z.or(from_elevation),
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
         let value = text.trim_end_matches('%').trim_end().parse::<f64>().ok().filter(|v| (0.0..=100.0).contains(v));
         if value.is_none() {
             let text: String = text.chars().take(40).collect();
-            self.warn("cloud-percent", name, &format!("expected 0 to 100, found `{text}`; cloud cover is unknown"));
+            self.warn(Code::CloudPercent, name, &format!("expected 0 to 100, found `{text}`; cloud cover is unknown"));
         }
         value
     }
@@ -234,7 +234,7 @@ impl<'a> Reader<'a> {
             "NO" => Some(false),
             _ => {
                 let text: String = text.chars().take(40).collect();
-                self.warn("field-ignored", name, &format!("expected YES or NO, found `{text}`; ignored"));
+                self.warn(Code::FieldIgnored, name, &format!("expected YES or NO, found `{text}`; ignored"));
                 None
             }
         }
@@ -278,7 +278,7 @@ mod tests {
     }
 
     fn codes(m: &Metadata) -> Vec<&'static str> {
-        m.warnings.iter().map(|w| w.code).collect()
+        m.warnings.iter().map(|w| w.code.text()).collect()
     }
 
     #[test]

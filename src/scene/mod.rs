@@ -7,9 +7,11 @@
 pub mod error;
 mod family;
 mod files;
+mod find;
 pub mod identity;
 mod image;
 mod jilin1;
+pub mod level;
 mod metadata;
 mod name;
 pub mod open;
@@ -17,6 +19,7 @@ pub mod role;
 pub mod rpc;
 mod rpc_file;
 mod sidecar;
+mod stac;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -27,12 +30,14 @@ use std::path::{Path, PathBuf};
 
 pub use error::SceneError;
 pub use identity::{Identity, identity};
-pub use open::{Delivery, group, open};
+pub use level::{Processed, Processing};
+pub use open::{Delivery, Finder, group, open};
 pub use role::Role;
 pub use rpc::Rpc;
 
 use crate::grid::{Crs, GeoTransform, PointTransform};
 use crate::units::{RangeNm, SunZenith};
+pub use crate::warning::{Code, Warning};
 
 /// One acquisition.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,11 +74,13 @@ pub struct Scene {
 /// Acquisition time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SceneTime {
-    /// Centre of the acquisition, UTC.
+    /// Centre of the acquisition, UTC; of a mosaic over a period, the middle of it.
     pub center: jiff::Timestamp,
-    /// First and last line, UTC, if known.
+    /// First and last line, UTC, if known; of a mosaic, its period.
     pub interval: Option<(jiff::Timestamp, jiff::Timestamp)>,
-    /// The text the centre time was read from, as it stands in the file.
+    /// True when only the interval is known, and not when in it a pixel was taken: no sun follows from the centre.
+    pub is_period: bool,
+    /// The text the time was read from, as it stands in the file.
     pub original: String,
     /// The zone that text is in, as `+08:00`.
     pub original_offset: String,
@@ -120,6 +127,8 @@ pub struct Part {
     pub fill: Option<f64>,
     /// Whether the vendor sharpened the image for the optics' blur; `None` when not stated, which is not "no".
     pub mtf_compensated: Option<bool>,
+    /// What was done to its pixels that calibration does not undo; empty when nothing is known of it.
+    pub processed: Vec<Processing>,
     /// Where its pixels are on the ground.
     pub sensor_model: SensorModel,
     /// Everything its metadata file says, unread by the pipeline.
@@ -261,15 +270,6 @@ pub enum Calibration {
         /// What was looked for and not found.
         reason: String,
     },
-}
-
-/// Something odd that did not stop the work.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Warning {
-    /// Short stable name, kebab-case, for machines.
-    pub code: &'static str,
-    /// What was found, in which file and field, and what was done about it.
-    pub message: String,
 }
 
 impl Scene {

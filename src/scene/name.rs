@@ -97,6 +97,15 @@ pub(super) fn parse(name: &str) -> Option<Name> {
     })
 }
 
+/// Level of a mosaic, if `name` is the name of one: a satellite, then numbers, then a level `L5…`, then anything. Such a
+/// name says neither camera nor bands, and mostly no time.
+pub(super) fn mosaic_level(name: &str) -> Option<&str> {
+    let mut tokens = name.split('_');
+    let satellite = tokens.next().is_some_and(is_satellite);
+    let level = tokens.find(|t| !is_digits(t) && !is_sensor(t))?;
+    (satellite && is_level(level) && level.as_bytes().get(1) == Some(&b'5')).then_some(level)
+}
+
 fn is_number(token: &str) -> bool {
     !token.is_empty() && token.len() <= 12 && token.bytes().all(|b| b.is_ascii_digit())
 }
@@ -190,6 +199,21 @@ mod tests {
     }
 
     #[test]
+    fn a_mosaic_is_known_by_its_level() {
+        for (text, level) in [
+            ("JL1KF01C_200101850_001_L5D_PSH", Some("L5D")),
+            ("JL1KF02B02_200383366_001_L5D_PSH", Some("L5D")),
+            ("JL1KF01A_20201012092659_200032303_102_001_L5_5m_PAN", Some("L5")),
+            ("JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_MSS_Cloud", None),
+            ("GTC_200101850_001_L5D", None),
+            ("JL1KF01C", None),
+            ("", None),
+        ] {
+            assert_eq!(mosaic_level(text), level, "{text}");
+        }
+    }
+
+    #[test]
     fn cloud_masks_mosaics_and_others_are_no_scene_images() {
         for text in [
             "JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_MSS_Cloud",
@@ -209,6 +233,7 @@ mod tests {
         #[test]
         fn no_text_breaks_it(text in "[A-Za-z0-9_é]{0,60}") {
             let _ = parse(&text);
+            let _ = mosaic_level(&text);
         }
     }
 }

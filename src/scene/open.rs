@@ -5,24 +5,20 @@
 
 use std::path::{Path, PathBuf};
 
-use super::files::{self, Folder};
+pub use super::find::Finder;
 use super::jilin1::{self, Found};
-use super::name::{self, Name, PartToken};
 use super::{Scene, SceneError, sidecar};
 use crate::error::{self, ResultExt};
-
-/// Name of the sidecar in a folder.
-pub(super) const SIDECAR: &str = "scene.toml";
 
 /// Files that make up one scene, found but not yet read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    id: String,
-    kind: Kind,
+    pub(super) id: String,
+    pub(super) kind: Kind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Images named the Jilin-1 way.
     Jilin1(Vec<Found>),
     /// A sidecar that describes its images.
@@ -76,155 +72,16 @@ pub fn open(path: &Path) -> error::Result<Scene> {
     }
 }
 
-/// Finds the deliveries that `paths` name, one for each scene, in the order they are first met. A path is a folder with
-/// a delivery, a folder of such folders, an image, a `_meta.xml`, or a sidecar; PAN and MSS are paired wherever they
-/// came from, also with the sibling folder that no path names.
+/// Finds the deliveries that `paths` name, one for each scene, in the order they are first met; see [`Finder`].
 ///
 /// # Errors
 /// A [`SceneError`]: a path that cannot be read or holds no delivery.
 pub fn group(paths: &[PathBuf]) -> error::Result<Vec<Delivery>> {
-    let mut deliveries = Vec::new();
+    let mut finder = Finder::default();
     for path in paths {
-        let read = |source| SceneError::Read { path: path.clone(), source };
-        let absolute = std::path::absolute(path).map_err(read)?;
-        let kind = std::fs::metadata(&absolute).map_err(read)?;
-        let met = if kind.is_dir() { from_parent(&absolute)? } else { from_file(&absolute)? };
-        for delivery in met {
-            merge(&mut deliveries, delivery);
-        }
+        finder.add(path)?;
     }
-    Ok(deliveries)
-}
-
-/// Adds a delivery, or what is new in it to the one of the same scene.
-fn merge(deliveries: &mut Vec<Delivery>, new: Delivery) {
-    for known in deliveries.iter_mut().filter(|known| known.id.eq_ignore_ascii_case(&new.id)) {
-        match (&mut known.kind, &new.kind) {
-            (Kind::Jilin1(images), Kind::Jilin1(more)) => {
-                for found in more {
-                    if !images.iter().any(|i| same_file(&i.image, &found.image)) {
-                        images.push(found.clone());
-                    }
-                }
-                return;
-            }
-            (Kind::Sidecar(a), Kind::Sidecar(b)) if same_file(a, b) => return,
-            _ => {}
-        }
-    }
-    deliveries.push(new);
-}
-
-fn same_file(a: &Path, b: &Path) -> bool {
-    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
-}
-
-/// Deliveries in a folder, or if it has none, in the folders in it.
-fn from_parent(folder: &Path) -> Result<Vec<Delivery>, SceneError> {
-    let listing = files::list(folder)?;
-    let mut deliveries = from_folder(&listing)?;
-    if deliveries.is_empty() {
-        for child in &listing.folders {
-            deliveries.extend(from_folder(&files::list(child)?)?);
-        }
-    }
-    if deliveries.is_empty() {
-        return Err(no_delivery(folder, &listing));
-    }
-    Ok(deliveries)
-}
-
-fn from_folder(listing: &Folder) -> Result<Vec<Delivery>, SceneError> {
-    if let Some(path) = listing.files.iter().find(|path| files::file_name(path) == SIDECAR) {
-        return Ok(vec![from_sidecar(path)]);
-    }
-    let mut deliveries = Vec::new();
-    for found in jilin1::images(listing) {
-        for found in with_sibling(found)? {
-            merge(&mut deliveries, Delivery { id: found.name.scene_id(), kind: Kind::Jilin1(vec![found]) });
-        }
-    }
-    Ok(deliveries)
-}
-
-fn from_sidecar(path: &Path) -> Delivery {
-    Delivery { id: sidecar::id(path), kind: Kind::Sidecar(path.into()) }
-}
-
-/// An image, and the image of the other part in the sibling folder `…_PAN` or `…_MSS`, if there is one.
-fn with_sibling(found: Found) -> Result<Vec<Found>, SceneError> {
-    let sibling = || {
-        let folder = found.image.parent()?;
-        let (name, parent) = (files::file_name(folder), folder.parent()?);
-        let own = name::parse(&name)?;
-        let (this, other) = match own.part? {
-            PartToken::Pan => ("PAN", "MSS"),
-            PartToken::Mss => ("MSS", "PAN"),
-            PartToken::Psh | PartToken::Band(_) => return None,
-        };
-        // The part stands behind the stem, so the camera `MSS` in front of it is left alone.
-        let (stem, tail) = name.split_at_checked(own.stem.len())?;
-        let other = parent.join(format!("{stem}{}", tail.to_ascii_uppercase().replace(this, other)));
-        other.is_dir().then_some(other)
-    };
-    let mut both = Vec::new();
-    if let Some(folder) = sibling() {
-        let of_scene = |f: &Found| f.name.same_scene(&found.name);
-        both = jilin1::images(&files::list(&folder)?).into_iter().filter(of_scene).collect();
-    }
-    both.insert(0, found);
-    Ok(both)
-}
-
-/// The delivery a file belongs to: an image, a `_meta.xml` or a sidecar. A sidecar beside it speaks for it, as it does
-/// when the folder is named.
-fn from_file(path: &Path) -> Result<Vec<Delivery>, SceneError> {
-    let file = files::file_name(path);
-    if files::strip_suffix(&file, ".toml").is_some() {
-        return Ok(vec![from_sidecar(path)]);
-    }
-    let stem = files::tiff_stem(&file).or_else(|| files::strip_suffix(&file, "_meta.xml"));
-    let wanted = stem.and_then(name::parse);
-    let mut deliveries = Vec::new();
-    if stem.is_some() {
-        deliveries = from_folder(&files::list(path.parent().unwrap_or(Path::new(".")))?)?;
-        deliveries.retain(|delivery| match &delivery.kind {
-            Kind::Sidecar(_) => true,
-            Kind::Jilin1(images) => {
-                let named = |n: &Name| images.iter().any(|i| n.same_scene(&i.name));
-                wanted.as_ref().is_some_and(named)
-            }
-        });
-    }
-    if deliveries.is_empty() {
-        return Err(SceneError::NotADelivery {
-            path: path.into(),
-            found: match wanted {
-                Some(_) => "no image of that scene beside it".into(),
-                None => "a name that is no Jilin-1 name".into(),
-            },
-            expected: format!(
-                "an image or `_meta.xml` with its Jilin-1 name, or a `{SIDECAR}` that describes the image"
-            ),
-        });
-    }
-    Ok(deliveries)
-}
-
-fn no_delivery(folder: &Path, listing: &Folder) -> SceneError {
-    let images: Vec<_> =
-        listing.files.iter().map(|p| files::file_name(p)).filter(|n| files::tiff_stem(n).is_some()).collect();
-    let found = match images.first() {
-        Some(first) => format!("{} TIFF files without Jilin-1 names, `{first}` the first", images.len()),
-        None => format!("{} files and {} folders, no image", listing.files.len(), listing.folders.len()),
-    };
-    SceneError::NotADelivery {
-        path: folder.into(),
-        found,
-        expected: format!(
-            "images named as `JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_PAN.tif`, or a `{SIDECAR}`"
-        ),
-    }
+    Ok(finder.finish())
 }
 
 #[cfg(test)]

@@ -5,23 +5,10 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
-use super::radiometry::{BandSpec, DATA_BITS};
+use super::radiometry::DATA_BITS;
 use super::random::hash;
+use super::subject::{BandSpec, PartSpec, Words};
 use super::{Kind, Options};
-
-/// One raster of the delivery: its name and how it relates to the multispectral grid.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct PartSpec {
-    pub name: &'static str,
-    /// Pixels per multispectral pixel along each axis.
-    pub ratio: usize,
-    /// Its bands among those of the land.
-    pub first_band: usize,
-    pub end_band: usize,
-}
-
-pub(super) const PAN: PartSpec = PartSpec { name: "PAN", ratio: 4, first_band: 0, end_band: 1 };
-pub(super) const MSS: PartSpec = PartSpec { name: "MSS", ratio: 1, first_band: 1, end_band: 5 };
 
 fn beijing(time: Timestamp, format: &str) -> String {
     time.to_zoned(TimeZone::fixed(Offset::constant(8))).strftime(format).to_string()
@@ -34,19 +21,12 @@ pub(super) fn stem(options: &Options) -> String {
     format!("{}_{}_{time}_{mission}_101_0001_001", options.satellite, options.sensor)
 }
 
-/// Product level as the vendor writes it.
-pub(super) fn level(kind: Kind) -> &'static str {
-    match kind {
-        Kind::L1 => "L1",
-        Kind::L3 => "L3C",
-    }
-}
-
 /// What the metadata of a part says besides the options.
 pub(super) struct Facts<'a> {
     pub stem: &'a str,
+    /// Product level as the vendor writes it.
+    pub level: &'a str,
     pub part: PartSpec,
-    pub bands: &'a [BandSpec],
     /// Longitude and latitude of the first and last pixels: upper left, upper right, lower right, lower left, degrees.
     pub corners: [(f64, f64); 4],
     /// Seconds from the first to the last line.
@@ -63,8 +43,8 @@ pub(super) fn metadata_xml(options: &Options, facts: &Facts) -> String {
     let date = |time: Timestamp| beijing(time, "%Y-%m-%d %H:%M:%S");
     let gsd = options.gsd_m / facts.part.ratio as f64;
     let list =
-        |pick: fn(&BandSpec) -> f64| facts.bands.iter().map(|b| pick(b).to_string()).collect::<Vec<_>>().join(",");
-    let product = format!("{}_{}_{}", facts.stem, level(options.kind), facts.part.name);
+        |pick: fn(&BandSpec) -> f64| facts.part.bands.iter().map(|b| pick(b).to_string()).collect::<Vec<_>>().join(",");
+    let product = format!("{}_{}_{}", facts.stem, facts.level, facts.part.name);
 
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<MetaData>\n  <ProductInfo>\n");
     // Writing to a string cannot fail, and no value holds a character that XML would have escaped.
@@ -74,7 +54,7 @@ pub(super) fn metadata_xml(options: &Options, facts: &Facts) -> String {
     put("SatelliteID", &options.satellite);
     put("Sensor", &options.sensor);
     put("ProductID", &product);
-    put("ProductLevel", &level(options.kind));
+    put("ProductLevel", &facts.level);
     put("OrbitID", &format_args!("{:06}", hash(options.seed, 0x0B) % 100_000));
     put("SceneID", &1);
     put("StartTime", &date(options.time.saturating_sub(half).unwrap_or(options.time)));
@@ -94,7 +74,7 @@ pub(super) fn metadata_xml(options: &Options, facts: &Facts) -> String {
     put("SatelliteAzimuth", &format_args!("{:.6}", facts.view_azimuth_deg));
     put("SatelliteElevation", &format_args!("{:.6}", facts.view_elevation_deg));
     put("CloudPercent", &0);
-    put("Bands", &facts.bands.len());
+    put("Bands", &facts.part.bands.len());
     put("DataBits", &DATA_BITS);
     xml.push_str("  </ProductInfo>\n  <ProcessInfo>\n");
     let mut put = |name: &str, value: &str| {
@@ -108,8 +88,8 @@ pub(super) fn metadata_xml(options: &Options, facts: &Facts) -> String {
 }
 
 /// The text of the `README.txt` beside the delivery.
-pub(super) fn readme(kind: Kind, stem: &str) -> String {
-    let level = level(kind);
+pub(super) fn readme(kind: Kind, stem: &str, level: &str, words: &Words) -> String {
+    let Words { title, bands, truth } = words;
     let geometry = match kind {
         Kind::L1 => {
             "Sensor geometry: no map coordinates in the TIFF; <name>_rpc.txt holds the rational polynomial model (heights\n\
@@ -118,17 +98,12 @@ pub(super) fn readme(kind: Kind, stem: &str) -> String {
         Kind::L3 => "Map geometry: UTM on WGS 84, already orthorectified.",
     };
     format!(
-        "A simulated satellite delivery. No part of it was measured.\n\n\
+        "{title}\n\n\
          {stem}_{level}_*/\n\
-         - the delivery: image (uint16, 12 bits used, 0 = not imaged) and metadata; bands of MSS are blue, green, red,\n\
-         near infrared; times are Beijing time\n\n\
+         - the delivery: image (uint16, 12 bits used, 0 = not imaged) and metadata; {bands}; times are Beijing time\n\n\
          dem.tif\n\
          - heights above the WGS 84 ellipsoid, metres\n\n\
-         truth/truth.json\n\
-         - everything that was put in: options, sun, irradiance, gains, and uniform patches with their true\n\
-         top-of-atmosphere reflectance\n\n\
-         truth/truth_mss.tif\n\
-         - true top-of-atmosphere reflectance of the central part in blue, green, red, near infrared, UTM\n\n\
+         {truth}\n\n\
          {geometry}\n"
     )
 }
@@ -145,8 +120,8 @@ mod tests {
         assert_eq!(stem.split('_').map(str::len).collect::<Vec<_>>(), [8, 5, 14, 9, 3, 4, 3]);
         let facts = Facts {
             stem: &stem,
-            part: MSS,
-            bands: &super::super::radiometry::SPECS[1..],
+            level: "L1",
+            part: super::super::day::MSS,
             corners: [(1.0, 2.0); 4],
             duration_s: 4.0,
             sun_elevation_deg: 60.0,

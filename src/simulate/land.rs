@@ -24,7 +24,7 @@ const FIELD_ANGLE: f64 = 0.30;
 const FIELD_WIDTH_M: (f64, f64) = (60.0, 400.0);
 /// Every so many lines one carries a road.
 const ROAD_EVERY: i64 = 3;
-const ROAD_HALF_WIDTH_M: f64 = 4.0;
+pub(super) const ROAD_HALF_WIDTH_M: f64 = 4.0;
 const TRACK_HALF_WIDTH_M: f64 = 1.2;
 const RIVER_HALF_WIDTH_M: f64 = 45.0;
 /// Distance of the river from the scene centre, across the field direction, metres.
@@ -53,6 +53,8 @@ const RIVER: FourBands = [0.095, 0.088, 0.060, 0.035];
 const FOREST: FourBands = [0.086, 0.078, 0.052, 0.350];
 const ROOF: FourBands = [0.210, 0.215, 0.225, 0.265];
 const STREET: FourBands = [0.135, 0.135, 0.140, 0.190];
+/// Lots of a town along and across the field direction, metres.
+pub(super) const LOT_M: [f64; 2] = [24.0, 18.0];
 /// Percent of the blocks that are forest and town.
 const FOREST_PERCENT: u64 = 9;
 const TOWN_PERCENT: u64 = 8;
@@ -110,8 +112,37 @@ impl Land {
         FIELDS.get(kind).map_or("unknown", |f| f.0)
     }
 
-    fn field_coordinates(&self, x: f64, y: f64) -> [f64; 2] {
+    /// A position of the scene plane along and across the field direction.
+    ///
+    /// # Units
+    /// Metres.
+    pub(super) fn field_coordinates(&self, x: f64, y: f64) -> [f64; 2] {
         [x * self.cos + y * self.sin, y * self.cos - x * self.sin]
+    }
+
+    /// The position of the scene plane at field coordinates.
+    ///
+    /// # Units
+    /// Metres.
+    pub(super) fn plane_coordinates(&self, uv: [f64; 2]) -> (f64, f64) {
+        (uv[0] * self.cos - uv[1] * self.sin, uv[1] * self.cos + uv[0] * self.sin)
+    }
+
+    /// Lines that divide the land into blocks, those from `low` to `high` along an axis: index and position. They run
+    /// along the other axis.
+    ///
+    /// # Units
+    /// Metres.
+    pub(super) fn lines(&self, axis: usize, low: f64, high: f64) -> impl Iterator<Item = (i64, f64)> {
+        let index = |at: f64| (at / BLOCK_M[axis]).floor() as i64;
+        (index(low) - 1..=index(high) + 2)
+            .map(move |line| (line, self.line(axis, line)))
+            .filter(move |(_, at)| (low..=high).contains(at))
+    }
+
+    /// True if the line with this index carries a road, false if it carries a track.
+    pub(super) fn is_road(line: i64) -> bool {
+        line.rem_euclid(ROAD_EVERY) == 0
     }
 
     fn line(&self, axis: usize, index: i64) -> f64 {
@@ -149,7 +180,7 @@ impl Land {
         let (j, edges_v) = self.interval(1, uv[1]);
         for (axis, index, edges) in [(0, i, edges_u), (1, j, edges_v)] {
             for (line, distance) in [(index, uv[axis] - edges[0]), (index + 1, edges[1] - uv[axis])] {
-                if line.rem_euclid(ROAD_EVERY) == 0 && distance < ROAD_HALF_WIDTH_M {
+                if Self::is_road(line) && distance < ROAD_HALF_WIDTH_M {
                     return (Cover::Road, with_pan(ROAD));
                 }
                 if distance < TRACK_HALF_WIDTH_M {
@@ -183,16 +214,25 @@ impl Land {
 
     /// Buildings on lots of 24 by 18 m with streets between.
     fn town(&self, uv: [f64; 2]) -> Reflectance {
-        let lot = [uv[0] / 24.0, uv[1] / 18.0];
+        let lot = [uv[0] / LOT_M[0], uv[1] / LOT_M[1]];
         let (i, j) = (lot[0].floor(), lot[1].floor());
         let inside = lot[0] - i > 0.22 && lot[1] - j > 0.28;
-        let h = hash_cell(self.seed ^ 0x70, i as i64, j as i64);
-        if inside && !h.is_multiple_of(4) {
-            let brightness = (0.6 + 0.9 * fraction(h)) as f32;
+        let (i, j) = (i as i64, j as i64);
+        if inside && self.has_building(i, j) {
+            let brightness = (0.6 + 0.9 * fraction(self.lot_hash(i, j))) as f32;
             with_pan(ROOF.map(|v| v * brightness))
         } else {
             with_pan(STREET)
         }
+    }
+
+    fn lot_hash(&self, i: i64, j: i64) -> u64 {
+        hash_cell(self.seed ^ 0x70, i, j)
+    }
+
+    /// True if a building stands on a lot of a town.
+    pub(super) fn has_building(&self, i: i64, j: i64) -> bool {
+        !self.lot_hash(i, j).is_multiple_of(4)
     }
 
     /// Values 0 to 1 at the corners of square meshes, joined without kinks.
@@ -232,11 +272,8 @@ impl Land {
                 let mut uv = [0.0; 2];
                 uv[axis] = low + (strip as f64 + 0.5) * width;
                 uv[1 - axis] = 0.5 * (other_low + other_high);
-                parcels.push(Parcel {
-                    x: uv[0] * self.cos - uv[1] * self.sin,
-                    y: uv[1] * self.cos + uv[0] * self.sin,
-                    half_width_m: 0.5 * width.min(other_high - other_low),
-                });
+                let (x, y) = self.plane_coordinates(uv);
+                parcels.push(Parcel { x, y, half_width_m: 0.5 * width.min(other_high - other_low) });
             }
         }
         parcels

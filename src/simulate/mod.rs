@@ -5,15 +5,19 @@
 //! same bytes whatever the number of threads.
 
 mod camera;
+mod day;
 mod delivery;
 mod ellipsoid;
 mod land;
+mod night;
 mod options;
+mod patches;
 mod radiometry;
 mod random;
 mod relief;
 mod render;
 mod rpc_fit;
+mod subject;
 mod sun;
 mod tiff;
 mod truth;
@@ -23,13 +27,12 @@ mod vector;
 use std::path::{Path, PathBuf};
 
 use camera::Camera;
-use delivery::PartSpec;
-use land::Land;
-pub use options::{Compression, Kind, Options};
-use radiometry::{Detector, SPECS};
+pub use options::{Compression, Kind, NightOptions, Options, Scene};
 use render::{Canvas, Ground, MapGrid};
 pub use rpc_fit::RpcResidual;
 use rpc_fit::{RpcModel, View};
+pub use subject::Layer;
+use subject::{LayerSums, PartSpec, Place, Subject};
 
 use crate::error::{Class, Classify};
 use crate::grid::{Crs, CrsError, GeoTransform};
@@ -50,12 +53,14 @@ pub struct Summary {
     pub dem: PathBuf,
     /// Everything that was put in, as JSON.
     pub truth: PathBuf,
-    /// True reflectance of the central part.
-    pub truth_raster: PathBuf,
+    /// True values of the central part: reflectance by day, radiance of lamps and of glow by night.
+    pub truth_rasters: Vec<PathBuf>,
     /// Part and distance of its sensor model from the camera; empty for level L3.
     pub rpc: Vec<(&'static str, RpcResidual)>,
-    /// Number of uniform patches in the truth.
+    /// Number of uniform patches in the truth; none by night.
     pub patches: usize,
+    /// Number of lamps in the image; none by day.
+    pub lamps: usize,
     /// Geometric zenith angle of the sun at the scene centre, degrees.
     pub sun_zenith_deg: f64,
 }
@@ -123,7 +128,7 @@ impl Classify for SimulateError {
 /// About 1 µs of processor time per pixel of either image, and under 100 MiB for scenes 8192 pixels wide.
 pub fn simulate(options: &Options, progress: &dyn Fn(u64, u64)) -> Result<Summary, SimulateError> {
     options.check()?;
-    let land = Land::new(options.seed);
+    let subject = options.subject();
     let camera = Camera::new(options);
     let map = options.centered_map(options.mss_rows, options.mss_cols);
     let ground: &dyn Ground = match options.kind {
@@ -132,22 +137,23 @@ pub fn simulate(options: &Options, progress: &dyn Fn(u64, u64)) -> Result<Summar
     };
     let sun = options.sun();
     let stem = delivery::stem(options);
+    let level = subject.level(options.kind);
     let truth_folder = options.out.join("truth");
     create_folder(&truth_folder)?;
 
     let dem = options.out.join("dem.tif");
     write_dem(options, ground, &camera, &dem)?;
 
-    let total: usize = options.parts().iter().map(|p| options.mss_rows * options.mss_cols * p.ratio * p.ratio).sum();
+    let total: usize = subject.parts().iter().map(|p| options.mss_rows * options.mss_cols * p.ratio * p.ratio).sum();
     let mut done = 0;
     let mut images = Vec::new();
     let mut rpc = Vec::new();
-    for part in options.parts() {
-        let name = format!("{stem}_{}_{}", delivery::level(options.kind), part.name);
+    for part in subject.parts() {
+        let name = format!("{stem}_{level}_{}", part.name);
         let folder = options.out.join(&name);
         create_folder(&folder)?;
-        let bands = part.first_band..part.end_band;
-        write_text(&folder.join(format!("{name}_meta.xml")), &metadata(options, &stem, *part, ground, &camera))?;
+        let xml = metadata(options, (&stem, level), *part, ground, &camera);
+        write_text(&folder.join(format!("{name}_meta.xml")), &xml)?;
         let mut place = None;
         match options.kind {
             Kind::L1 => {
@@ -162,12 +168,12 @@ pub fn simulate(options: &Options, progress: &dyn Fn(u64, u64)) -> Result<Summar
         }
         let image = folder.join(format!("{name}.tif"));
         let crs = utm_crs(&map, &image)?;
-        let canvas = options.canvas(ground, &land, *part);
+        let scenery = subject.scenery(part);
+        let canvas = options.canvas(ground, scenery.as_ref(), *part);
         tiff::write_image(
             &image,
             &canvas,
-            bands,
-            &Detector::new(sun, options.noise_dn, options.seed),
+            &subject.detector(part),
             options.compression,
             place.map(|transform| (&crs, transform)),
             |rows| {
@@ -180,49 +186,56 @@ pub fn simulate(options: &Options, progress: &dyn Fn(u64, u64)) -> Result<Summar
 
     let rows = options.mss_rows.min(MAX_TRUTH_SIDE);
     let cols = options.mss_cols.min(MAX_TRUTH_SIDE);
-    let truth_raster_path = truth_folder.join("truth_mss.tif");
-    truth_raster(options, &truth_raster_path, options.centered_map(rows, cols).transform, rows, cols)?;
-
-    let patches = truth::patches(options, &land, ground);
+    let transform = options.centered_map(rows, cols).transform;
+    let (mut truth_rasters, mut layers) = (Vec::new(), Vec::new());
+    for &layer in subject.layers() {
+        let path = truth_folder.join(layer.file());
+        layers.push(write_layer(options, subject.as_ref(), layer, &path, transform, (rows, cols))?);
+        truth_rasters.push(path);
+    }
+    let place = Place { options, ground, map, truth_folder: &truth_folder, layers: &layers };
+    let sections = subject.sections(&place)?;
     let document = truth::document(
         options,
-        &truth::Facts {
+        truth::Facts {
             stem: &stem,
+            level,
             sun,
             view: camera.view(),
             line_time_s: camera.line_time_s,
             detector_tan: camera.detector_tan,
             height_range_m: camera.relief.range(),
             rpc: &rpc,
-            patches: &patches,
-            map,
+            sections: sections.document,
         },
     );
     let truth = truth_folder.join("truth.json");
     write_text(&truth, &format!("{document:#}\n"))?;
-    write_text(&options.out.join("README.txt"), &delivery::readme(options.kind, &stem))?;
+    write_text(&options.out.join("README.txt"), &delivery::readme(options.kind, &stem, level, &subject.words()))?;
     Ok(Summary {
         images,
         dem,
         truth,
-        truth_raster: truth_raster_path,
+        truth_rasters,
         rpc,
-        patches: patches.len(),
+        patches: sections.patches,
+        lamps: sections.lamps,
         sun_zenith_deg: sun.zenith_deg,
     })
 }
 
-/// Writes the true top-of-atmosphere reflectance (blue, green, red, near infrared, float32) of the scene of `options` on
-/// a grid in the UTM zone of its centre, with a point spread as wide as the pixels of that grid.
+/// Writes a layer of the truth of the scene of `options` (float32) on a grid in the UTM zone of its centre, with a point
+/// spread as wide as the pixels of that grid.
 ///
 /// # Units
-/// The transform in metres.
+/// The transform in metres; values as [`Layer`] says.
 ///
 /// # Errors
-/// [`SimulateError`]: an option out of range, a grid that has no pixels or no pixel size, or a file that cannot be
-/// written.
+/// [`SimulateError`]: an option out of range, a layer that the scene does not have, a grid that has no pixels or no pixel
+/// size, or a file that cannot be written.
 pub fn truth_raster(
     options: &Options,
+    layer: Layer,
     path: &Path,
     transform: GeoTransform,
     rows: usize,
@@ -236,12 +249,29 @@ pub fn truth_raster(
             found: format!("{rows} rows and {cols} columns with {transform:?}"),
         });
     }
+    write_layer(options, options.subject().as_ref(), layer, path, transform, (rows, cols)).map(|_| ())
+}
+
+fn write_layer(
+    options: &Options,
+    subject: &dyn Subject,
+    layer: Layer,
+    path: &Path,
+    transform: GeoTransform,
+    (rows, cols): (usize, usize),
+) -> Result<LayerSums, SimulateError> {
+    let Some(scenery) = subject.layer(layer) else {
+        return Err(SimulateError::Option {
+            option: "layer",
+            expected: format!("a layer of this scene: {:?}", subject.layers()),
+            found: format!("{layer:?}"),
+        });
+    };
     let map = options.map(transform);
-    let land = Land::new(options.seed);
     let gsd_m = transform.determinant().abs().sqrt();
-    let canvas = Canvas { ground: &map, land: &land, rows, cols, ratio: 1, gsd_m, psf: options.psf };
+    let canvas = Canvas { ground: &map, scenery: scenery.as_ref(), rows, cols, ratio: 1, gsd_m, psf: options.psf };
     let crs = utm_crs(&map, path)?;
-    tiff::write_reflectance(path, &canvas, delivery::MSS.first_band..delivery::MSS.end_band, (&crs, transform))
+    tiff::write_layer(path, &canvas, layer, (&crs, transform))
 }
 
 fn utm_crs(map: &MapGrid, path: &Path) -> Result<Crs, SimulateError> {
@@ -271,7 +301,13 @@ fn fit_rpc(options: &Options, camera: &Camera, part: PartSpec) -> (RpcModel, Rpc
     (model.shifted(lines * ratio, samples * ratio), residual)
 }
 
-fn metadata(options: &Options, stem: &str, part: PartSpec, ground: &dyn Ground, camera: &Camera) -> String {
+fn metadata(
+    options: &Options,
+    (stem, level): (&str, &str),
+    part: PartSpec,
+    ground: &dyn Ground,
+    camera: &Camera,
+) -> String {
     let (rows, cols) = (options.mss_rows as f64, options.mss_cols as f64);
     let half = 0.5 / part.ratio as f64;
     // Centres of the corner pixels of this part, in multispectral pixels.
@@ -286,8 +322,8 @@ fn metadata(options: &Options, stem: &str, part: PartSpec, ground: &dyn Ground, 
         options,
         &delivery::Facts {
             stem,
+            level,
             part,
-            bands: &SPECS[part.first_band..part.end_band],
             corners: [corner(top, left), corner(top, right), corner(bottom, right), corner(bottom, left)],
             duration_s: camera.time_of_line(bottom) - camera.time_of_line(top),
             sun_elevation_deg: 90.0 - sun.zenith_deg,
@@ -300,14 +336,7 @@ fn metadata(options: &Options, stem: &str, part: PartSpec, ground: &dyn Ground, 
 
 /// Writes the elevation model of the ground around a scene.
 fn write_dem(options: &Options, ground: &dyn Ground, camera: &Camera, path: &Path) -> Result<(), SimulateError> {
-    let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
-    for k in 0..=32 {
-        let along = f64::from(k) / 32.0;
-        for (l, s) in [(0.0, along), (1.0, along), (along, 0.0), (along, 1.0)] {
-            let (x, y) = ground.plane_xy(l * options.mss_rows as f64 - 0.5, s * options.mss_cols as f64 - 0.5);
-            (low, high) = ([low[0].min(x), low[1].min(y)], [high[0].max(x), high[1].max(y)]);
-        }
-    }
+    let (low, high) = options.plane_bounds(ground);
     let margin = 300f64.max(4.0 * options.dem_spacing_m);
     let side = |axis: usize| ((high[axis] - low[axis] + 2.0 * margin) / options.dem_spacing_m).ceil();
     let (cols, rows) = (side(0), side(1));

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use super::SimulateError;
-use super::delivery::{self, PartSpec};
+use super::day::Day;
 use super::ellipsoid::{Geodetic, Plane};
-use super::land::Land;
-use super::render::{Canvas, Ground, MapGrid};
+use super::night::{self, Night};
+use super::render::{Canvas, Ground, MapGrid, Scenery};
+use super::subject::{PartSpec, Subject};
 use super::sun::{SunPosition, sun_position};
 use super::utm::Utm;
 use crate::grid::GeoTransform;
@@ -32,13 +33,44 @@ pub enum Compression {
     Deflate,
 }
 
+/// What is photographed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scene {
+    /// Farmland in the sun: bands blue, green, red, near infrared.
+    Day {
+        /// True to make the panchromatic image too.
+        pan: bool,
+    },
+    /// Lamps along the roads and in the towns of the same land: bands red, green, blue.
+    Night(NightOptions),
+}
+
+/// What a night has besides its lamps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NightOptions {
+    /// Offset of the detector that its metadata do not tell: red, green, blue, 0 to 1000 digital numbers. Where it is too
+    /// small to hold the noise above 1, the noise is clipped there.
+    pub dark_dn: [f64; 3],
+    /// Radiance of the sky glow at the scene centre: red, green, blue, 0 to 0.5 W·m⁻²·sr⁻¹·µm⁻¹.
+    pub glow: [f64; 3],
+}
+
+impl Default for NightOptions {
+    /// A faint glow, and a dark level well above the noise.
+    fn default() -> Self {
+        Self { dark_dn: [46.0, 39.5, 57.25], glow: [0.0046, 0.0038, 0.0029] }
+    }
+}
+
 /// What to simulate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Folder to write to, one delivery each; what stands there under the same names is replaced.
     pub out: PathBuf,
-    /// Draws the land, the relief and the noise.
+    /// Draws the land, its lamps, the relief and the noise.
     pub seed: u64,
+    /// What is photographed.
+    pub scene: Scene,
     /// Product level.
     pub kind: Kind,
     /// Rows of the multispectral image, 16 or more; four times as many in the panchromatic one.
@@ -52,7 +84,8 @@ pub struct Options {
     pub center_lon_deg: f64,
     /// Latitude of the scene centre, −80 to 80 degrees.
     pub center_lat_deg: f64,
-    /// When the middle line was taken, UTC, whole seconds; the sun must be 5° high or more.
+    /// When the middle line was taken, UTC, whole seconds; the sun must be 5° high or more by day, and
+    /// 18° below the horizon or more by night, when the sky has no light of it.
     pub time: jiff::Timestamp,
     /// Tilt of the satellite across its track, −35 to 35 degrees, positive towards increasing samples (east).
     pub roll_deg: f64,
@@ -67,14 +100,12 @@ pub struct Options {
     pub psf: bool,
     /// Spacing of the elevation model, 1 to 1000 m.
     pub dem_spacing_m: f64,
-    /// Satellite in names and metadata.
+    /// Satellite in names and metadata; by night it also decides about gains and biases.
     pub satellite: String,
     /// Sensor in names and metadata.
     pub sensor: String,
     /// Compression of the images.
     pub compression: Compression,
-    /// True to make the panchromatic image too.
-    pub pan: bool,
 }
 
 impl Options {
@@ -83,6 +114,7 @@ impl Options {
         Self {
             out: out.into(),
             seed: 1,
+            scene: Scene::Day { pan: true },
             kind: Kind::L1,
             mss_rows: 1024,
             mss_cols: 1024,
@@ -100,7 +132,19 @@ impl Options {
             satellite: "JL1KF01A".into(),
             sensor: "PMS06".into(),
             compression: Compression::None,
-            pan: true,
+        }
+    }
+
+    /// A 1024 × 1024 L1A scene of the lamps on the same land, in the night of the same day.
+    pub fn night(out: impl Into<PathBuf>) -> Self {
+        Self {
+            scene: Scene::Night(NightOptions::default()),
+            gsd_m: 0.92,
+            // 2026-07-15T14:30:00Z
+            time: jiff::Timestamp::constant(1_784_125_800, 0),
+            satellite: "JL107B".into(),
+            sensor: "MSS1".into(),
+            ..Self::new(out)
         }
     }
 
@@ -138,10 +182,36 @@ impl Options {
         if self.time.subsec_nanosecond() != 0 {
             return wrong("time", "whole seconds, as the metadata can hold no more".into(), self.time.to_string());
         }
-        let zenith = self.sun().zenith_deg;
-        if zenith > 85.0 {
-            let expected = "a time at which the sun is 5° or more above the horizon at the scene centre";
-            return wrong("time", expected.into(), format!("{}, sun {:.1}° high", self.time, 90.0 - zenith));
+        let elevation = 90.0 - self.sun().zenith_deg;
+        let (fits, expected) = match self.scene {
+            Scene::Day { .. } => {
+                (elevation >= 5.0, "a time at which the sun is 5° or more above the horizon at the scene centre")
+            }
+            Scene::Night(_) => (
+                elevation <= -18.0,
+                "a time of night, at which the sun is 18° or more below the horizon at the scene centre",
+            ),
+        };
+        if !fits {
+            return wrong("time", expected.into(), format!("{}, sun {elevation:.1}° high", self.time));
+        }
+        match self.scene {
+            Scene::Day { .. } => Ok(()),
+            Scene::Night(night) => self.check_night(&night),
+        }
+    }
+
+    fn check_night(&self, night: &NightOptions) -> Result<(), SimulateError> {
+        let wrong = |option, expected: String, found: String| Err(SimulateError::Option { option, expected, found });
+        for (option, values, high) in [("dark_dn", night.dark_dn, 1000.0), ("glow", night.glow, 0.5)] {
+            if let Some(value) = values.iter().find(|value| !(0.0..=high).contains(*value)) {
+                return wrong(option, format!("0 to {high}"), value.to_string());
+            }
+        }
+        if night::parts_of(&self.satellite).is_none() {
+            let expected =
+                format!("a satellite whose night coefficients are known: {}", night::satellites().join(", "));
+            return wrong("satellite", expected, format!("`{}`", self.satellite));
         }
         Ok(())
     }
@@ -152,9 +222,25 @@ impl Options {
         sun_position(self.time.as_second() as f64, place)
     }
 
-    /// The rasters to make, pan first.
-    pub(super) fn parts(&self) -> &'static [PartSpec] {
-        if self.pan { &[delivery::PAN, delivery::MSS] } else { &[delivery::MSS] }
+    /// What is photographed, ready to be.
+    pub(super) fn subject(&self) -> Box<dyn Subject> {
+        match &self.scene {
+            Scene::Day { pan } => Box::new(Day::new(self, *pan)),
+            Scene::Night(night) => Box::new(Night::new(self, night)),
+        }
+    }
+
+    /// A rectangle of the scene plane that holds the image: its lower and upper corner, metres.
+    pub(super) fn plane_bounds(&self, ground: &dyn Ground) -> ([f64; 2], [f64; 2]) {
+        let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
+        for k in 0..=32 {
+            let along = f64::from(k) / 32.0;
+            for (l, s) in [(0.0, along), (1.0, along), (along, 0.0), (along, 1.0)] {
+                let (x, y) = ground.plane_xy(l * self.mss_rows as f64 - 0.5, s * self.mss_cols as f64 - 0.5);
+                (low, high) = ([low[0].min(x), low[1].min(y)], [high[0].max(x), high[1].max(y)]);
+            }
+        }
+        (low, high)
     }
 
     /// The map grid of a transform, in the UTM zone of the scene centre.
@@ -174,11 +260,11 @@ impl Options {
         self.map(GeoTransform::north_up(x0, y0, pixel))
     }
 
-    /// The image of a part to be painted of some land.
-    pub(super) fn canvas<'a>(&self, ground: &'a dyn Ground, land: &'a Land, part: PartSpec) -> Canvas<'a> {
+    /// The image of a part to be painted of some scenery.
+    pub(super) fn canvas<'a>(&self, ground: &'a dyn Ground, scenery: &'a dyn Scenery, part: PartSpec) -> Canvas<'a> {
         Canvas {
             ground,
-            land,
+            scenery,
             rows: self.mss_rows * part.ratio,
             cols: self.mss_cols * part.ratio,
             ratio: part.ratio,
@@ -214,8 +300,31 @@ mod tests {
     }
 
     #[test]
+    fn a_night_is_checked_as_a_night() {
+        let refused = |change: fn(&mut Options, &mut NightOptions)| {
+            let (mut options, mut night) = (Options::night("unused"), NightOptions::default());
+            change(&mut options, &mut night);
+            options.scene = Scene::Night(night);
+            match options.check() {
+                Err(SimulateError::Option { option, expected, .. }) => (option, expected),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(Options::night("unused").check().is_ok());
+        let (option, expected) = refused(|o, _| o.time = Options::new("unused").time);
+        assert!(option == "time" && expected.contains("night"), "{expected}");
+        // Dusk: the sun is down and its light is not.
+        assert_eq!(refused(|o, _| o.time = "2026-07-15T12:00:00Z".parse().unwrap()).0, "time");
+        let (option, expected) = refused(|o, _| o.satellite = "JL1KF01A".into());
+        assert!(option == "satellite" && expected.contains("JL107B, JL1GF03C01"), "{expected}");
+        assert_eq!(refused(|_, n| n.dark_dn[1] = -1.0).0, "dark_dn");
+        assert_eq!(refused(|_, n| n.glow[2] = f64::NAN).0, "glow");
+    }
+
+    #[test]
     fn default_time_is_half_past_ten_in_beijing() {
         assert_eq!(Options::new("unused").time.to_string(), "2026-07-15T02:30:00Z");
+        assert_eq!(Options::night("unused").time.to_string(), "2026-07-15T14:30:00Z");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Integrates the land over the footprints of pixels.
+//! Integrates what the ground sends over the footprints of pixels.
 //!
 //! A pixel's value depends on its position alone, never on the block or thread that computes it.
 
@@ -6,15 +6,14 @@ use std::ops::Range;
 
 use super::camera::Camera;
 use super::ellipsoid::{Geodetic, Plane};
-use super::land::Land;
 use super::utm::Utm;
 use crate::grid::GeoTransform;
 
-/// Points per pixel and axis the land is sampled at when the point spread is on.
+/// Fewest points per pixel and axis the scenery is sampled at when the point spread is on.
 const OVERSAMPLING: usize = 3;
 /// Standard deviation of the point spread, pixels: modulation 0.29 at the Nyquist frequency.
 const PSF_SIGMA_PX: f64 = 0.5;
-/// Reach of the point spread to both sides, in samples of `1 / OVERSAMPLING` pixel.
+/// Reach of the point spread to both sides, in thirds of a pixel.
 const PSF_REACH: usize = 4;
 /// Distance of exactly traced points, metres, between which positions are interpolated.
 const NODE_SPACING_M: f64 = 24.0;
@@ -46,6 +45,38 @@ impl Ground for Camera {
     }
 }
 
+/// Gives the values at a position of the scene plane, metres, one for each band.
+pub(super) type Sampler<'a> = Box<dyn FnMut(f64, f64, &mut [f32]) + 'a>;
+
+/// What the ground sends to an instrument: a function of the place alone.
+pub(super) trait Scenery: Sync {
+    /// Number of bands it is known in.
+    fn bands(&self) -> usize;
+
+    /// Largest distance of points that do not miss anything between them, metres. Edges are no detail: they are cut
+    /// through anyway.
+    fn detail_m(&self) -> f64 {
+        f64::INFINITY
+    }
+
+    /// A sampler. It may remember what it meets, so it is for one task and not for long.
+    fn sampler(&self) -> Sampler<'_>;
+}
+
+impl<T: Scenery> Scenery for &T {
+    fn bands(&self) -> usize {
+        T::bands(self)
+    }
+
+    fn detail_m(&self) -> f64 {
+        T::detail_m(self)
+    }
+
+    fn sampler(&self) -> Sampler<'_> {
+        T::sampler(self)
+    }
+}
+
 /// A grid of the map projection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MapGrid {
@@ -69,10 +100,10 @@ impl Ground for MapGrid {
     }
 }
 
-/// An image to be made of the land.
+/// An image to be made of some scenery.
 pub(super) struct Canvas<'a> {
     pub ground: &'a dyn Ground,
-    pub land: &'a Land,
+    pub scenery: &'a dyn Scenery,
     pub rows: usize,
     pub cols: usize,
     /// Pixels per multispectral pixel along each axis.
@@ -153,26 +184,36 @@ impl Canvas<'_> {
         (at - 0.5 * (self.ratio as f64 - 1.0)) / self.ratio as f64
     }
 
-    fn taps(&self) -> Vec<f32> {
+    /// Points per pixel and axis.
+    fn density(&self) -> usize {
+        let for_detail = self.gsd_m / self.ratio as f64 / self.scenery.detail_m();
+        if self.psf { OVERSAMPLING.max(for_detail.ceil() as usize) } else { 1 }
+    }
+
+    /// Weights of the points around a pixel's centre along one axis.
+    fn taps(&self, density: usize) -> Vec<f32> {
         if !self.psf {
             return vec![1.0];
         }
+        let reach = PSF_REACH * density / 3;
         let weight = |k: usize| {
-            let distance = (k as f64 - PSF_REACH as f64) / OVERSAMPLING as f64 / PSF_SIGMA_PX;
+            let distance = (k as f64 - reach as f64) / density as f64 / PSF_SIGMA_PX;
             (-0.5 * distance * distance).exp()
         };
-        let sum: f64 = (0..=2 * PSF_REACH).map(weight).sum();
-        (0..=2 * PSF_REACH).map(|k| (weight(k) / sum) as f32).collect()
+        let sum: f64 = (0..=2 * reach).map(weight).sum();
+        (0..=2 * reach).map(|k| (weight(k) / sum) as f32).collect()
     }
 
-    /// Top-of-atmosphere reflectance of some rows in some bands.
+    /// Values of some rows.
     ///
     /// # Shape
     /// (band, row, col).
-    pub(super) fn reflectance(&self, rows: Range<usize>, bands: Range<usize>) -> Vec<f32> {
-        let taps = self.taps();
+    pub(super) fn values(&self, rows: Range<usize>) -> Vec<f32> {
+        let density = self.density();
+        let taps = self.taps(density);
         let reach = taps.len() / 2;
-        let density = if self.psf { OVERSAMPLING } else { 1 };
+        let bands = self.scenery.bands();
+        let mut sampler = self.scenery.sampler();
         let middle = density / 2;
         // Sample k of a line stands at ((k − reach − middle) / density) pixels.
         let position = |k: i64| self.coarse((k - (reach + middle) as i64) as f64 / density as f64);
@@ -188,12 +229,12 @@ impl Canvas<'_> {
             (position(first_sample), position(first_sample + samples as i64 - 1)),
         );
         let mut nodes = Vec::new();
-        let mut fine = vec![0.0f32; bands.len() * samples];
+        let mut fine = vec![0.0f32; bands * samples];
         let mut smooth = vec![0.0f32; self.cols];
-        let mut out = vec![0.0f32; bands.len() * rows.len() * self.cols];
+        let mut out = vec![0.0f32; bands * rows.len() * self.cols];
         for k in 0..lines {
             lattice.line(position(line_of(k)), &mut nodes);
-            self.sample_line(&lattice, &nodes, |i| position(first_sample + i as i64), &bands, samples, &mut fine);
+            sample_line(&lattice, &nodes, |i| position(first_sample + i as i64), &mut sampler, bands, &mut fine);
             for (b, fine) in fine.chunks_exact(samples).enumerate() {
                 for (c, v) in smooth.iter_mut().enumerate() {
                     let window = &fine[c * density..c * density + taps.len()];
@@ -213,35 +254,36 @@ impl Canvas<'_> {
         }
         out
     }
+}
 
-    /// Samples the land along a line, band by band into `out`.
-    fn sample_line(
-        &self,
-        lattice: &Lattice,
-        nodes: &[(f64, f64)],
-        position: impl Fn(usize) -> f64,
-        bands: &Range<usize>,
-        samples: usize,
-        out: &mut [f32],
-    ) {
-        let step = lattice.step as f64;
-        let mut interval = i64::MIN;
-        let (mut cx, mut cy) = ([0.0; 4], [0.0; 4]);
-        for i in 0..samples {
-            let at = position(i) / step;
-            let cell = at.floor();
-            if cell as i64 != interval {
-                interval = cell as i64;
-                let first = (interval - 1 - lattice.col) as usize;
-                let four: [(f64, f64); 4] = std::array::from_fn(|k| nodes[first + k]);
-                (cx, cy) = (cubic(four.map(|p| p.0)), cubic(four.map(|p| p.1)));
-            }
-            let t = at - cell;
-            let value = |c: &[f64; 4]| c[0] + t * (c[1] + t * (c[2] + t * c[3]));
-            let (_, reflectance) = self.land.at(value(&cx), value(&cy));
-            for (b, v) in reflectance[bands.clone()].iter().enumerate() {
-                out[b * samples + i] = *v;
-            }
+/// Samples along a line, band by band into `out`.
+fn sample_line(
+    lattice: &Lattice,
+    nodes: &[(f64, f64)],
+    position: impl Fn(usize) -> f64,
+    sampler: &mut Sampler,
+    bands: usize,
+    out: &mut [f32],
+) {
+    let step = lattice.step as f64;
+    let samples = out.len() / bands;
+    let mut interval = i64::MIN;
+    let (mut cx, mut cy) = ([0.0; 4], [0.0; 4]);
+    let mut point = vec![0.0f32; bands];
+    for i in 0..samples {
+        let at = position(i) / step;
+        let cell = at.floor();
+        if cell as i64 != interval {
+            interval = cell as i64;
+            let first = (interval - 1 - lattice.col) as usize;
+            let four: [(f64, f64); 4] = std::array::from_fn(|k| nodes[first + k]);
+            (cx, cy) = (cubic(four.map(|p| p.0)), cubic(four.map(|p| p.1)));
+        }
+        let t = at - cell;
+        let value = |c: &[f64; 4]| c[0] + t * (c[1] + t * (c[2] + t * c[3]));
+        sampler(value(&cx), value(&cy), &mut point);
+        for (b, v) in point.iter().enumerate() {
+            out[b * samples + i] = *v;
         }
     }
 }
@@ -249,6 +291,8 @@ impl Canvas<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::Options;
+    use super::super::day::Reflection;
+    use super::super::land::Land;
     use super::*;
 
     fn camera(relief_m: f64, roll_deg: f64) -> Camera {
@@ -286,9 +330,10 @@ mod tests {
         let camera = camera(80.0, 10.0);
         let land = Land::new(4);
         for (ratio, psf) in [(1, true), (4, true), (1, false)] {
-            let canvas = Canvas { ground: &camera, land: &land, rows: 40, cols: 31, ratio, gsd_m: 3.0, psf };
-            let whole = canvas.reflectance(0..40, 1..3);
-            let part = canvas.reflectance(17..29, 1..3);
+            let scenery = Reflection { land: &land, bands: 1..3 };
+            let canvas = Canvas { ground: &camera, scenery: &scenery, rows: 40, cols: 31, ratio, gsd_m: 3.0, psf };
+            let whole = canvas.values(0..40);
+            let part = canvas.values(17..29);
             assert_eq!(whole[17 * 31..29 * 31], part[..12 * 31]);
             assert_eq!(whole[(40 + 17) * 31..(40 + 29) * 31], part[12 * 31..]);
         }
@@ -298,8 +343,10 @@ mod tests {
     fn without_point_spread_a_pixel_is_the_land_at_its_center() {
         let camera = camera(80.0, 10.0);
         let land = Land::new(4);
-        let canvas = Canvas { ground: &camera, land: &land, rows: 30, cols: 30, ratio: 1, gsd_m: 3.0, psf: false };
-        let values = canvas.reflectance(0..30, 4..5);
+        let scenery = Reflection { land: &land, bands: 4..5 };
+        let canvas =
+            Canvas { ground: &camera, scenery: &scenery, rows: 30, cols: 30, ratio: 1, gsd_m: 3.0, psf: false };
+        let values = canvas.values(0..30);
         let same = (0..900).filter(|i| {
             let (x, y) = camera.plane_xy((i / 30) as f64, (i % 30) as f64);
             values[*i] == land.at(x, y).1[4]
@@ -320,14 +367,16 @@ mod tests {
             }
         }
         let land = Land::new(2);
-        let canvas = |psf, ratio| Canvas { ground: &Unit, land: &land, rows: 160, cols: 160, ratio, gsd_m: 3.0, psf };
+        let scenery = Reflection { land: &land, bands: 4..5 };
+        let canvas =
+            |psf, ratio| Canvas { ground: &Unit, scenery: &scenery, rows: 160, cols: 160, ratio, gsd_m: 3.0, psf };
         let mean = |v: &[f32]| v.iter().sum::<f32>() / v.len() as f32;
-        let sharp = canvas(false, 1).reflectance(0..160, 4..5);
-        let soft = canvas(true, 1).reflectance(0..160, 4..5);
+        let sharp = canvas(false, 1).values(0..160);
+        let soft = canvas(true, 1).values(0..160);
         assert!((mean(&sharp) - mean(&soft)).abs() < 0.002);
         assert_ne!(sharp, soft);
         // Pan pixels of one multispectral pixel, averaged, are the multispectral pixel: the grids are aligned.
-        let fine = canvas(true, 4).reflectance(0..160, 4..5);
+        let fine = canvas(true, 4).values(0..160);
         let (mut aligned, mut shifted) = (0.0f64, 0.0f64);
         for r in 0..39 {
             for c in 0..39 {

@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use super::*;
 
+mod night;
+
 fn small(folder: &Path, rows: usize, cols: usize) -> Options {
     let mut options = Options::new(folder);
     (options.mss_rows, options.mss_cols) = (rows, cols);
@@ -91,7 +93,7 @@ fn gdal_reads_images_and_sensor_models() {
     let steps = steps.into_inner();
     assert!(steps.windows(2).all(|w| w[0].0 < w[1].0));
     assert_eq!(steps.last(), Some(&(80 * 97 * 17, 80 * 97 * 17)));
-    assert_eq!(Dataset::open(&summary.truth_raster).unwrap().raster_size(), (97, 80));
+    assert_eq!(Dataset::open(&summary.truth_rasters[0]).unwrap().raster_size(), (97, 80));
 }
 
 #[test]
@@ -99,7 +101,7 @@ fn patches_come_back_as_the_reflectance_that_was_put_in() {
     for kind in [Kind::L1, Kind::L3] {
         let folder = tempfile::tempdir().unwrap();
         let mut options = small(folder.path(), 301, 280);
-        (options.kind, options.pan, options.roll_deg) = (kind, false, 14.0);
+        (options.kind, options.scene, options.roll_deg) = (kind, Scene::Day { pan: false }, 14.0);
         let summary = run(&options);
         let truth = json(&summary.truth);
         let dataset = Dataset::open(&summary.images[0]).unwrap();
@@ -128,7 +130,7 @@ fn orthorectified_delivery_is_the_truth_on_the_map() {
     (options.kind, options.noise_dn) = (Kind::L3, 0.0);
     let summary = run(&options);
     let (pan, mss) = (Dataset::open(&summary.images[0]).unwrap(), Dataset::open(&summary.images[1]).unwrap());
-    let reference = Dataset::open(&summary.truth_raster).unwrap();
+    let reference = Dataset::open(&summary.truth_rasters[0]).unwrap();
     let transform = mss.geo_transform().unwrap();
     assert_eq!(transform, reference.geo_transform().unwrap());
     assert_eq!(pan.geo_transform().unwrap()[0], transform[0]);
@@ -166,7 +168,8 @@ fn bytes_depend_on_options_alone() {
     let make = |threads: usize, seed: u64| {
         let folder = tempfile::tempdir().unwrap();
         let mut options = small(folder.path(), 33, 150);
-        (options.seed, options.compression, options.pan) = (seed, Compression::Deflate, seed == 1);
+        (options.seed, options.compression, options.scene) =
+            (seed, Compression::Deflate, Scene::Day { pan: seed == 1 });
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         // GDAL's handles stay on the calling thread; `install` moves the whole run to one of the pool's.
         pool.install(|| run(&options));
@@ -183,7 +186,7 @@ fn bytes_depend_on_options_alone() {
 fn elevation_model_holds_the_relief_around_the_scene() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = small(folder.path(), 40, 40);
-    (options.pan, options.relief_m) = (false, 100.0);
+    (options.scene, options.relief_m) = (Scene::Day { pan: false }, 100.0);
     let summary = run(&options);
     let dataset = Dataset::open(&summary.dem).unwrap();
     let transform = GeoTransform::from_gdal(dataset.geo_transform().unwrap());
@@ -236,10 +239,10 @@ fn truth_is_to_be_had_on_any_grid() {
     let options = small(folder.path(), 16, 16);
     let path = folder.path().join("truth.tif");
     let transform = GeoTransform::north_up(688_700.0, 4_861_300.0, 2.0);
-    truth_raster(&options, &path, transform, 21, 33).unwrap();
+    truth_raster(&options, Layer::Reflectance, &path, transform, 21, 33).unwrap();
     let dataset = Dataset::open(&path).unwrap();
     assert_eq!((dataset.raster_size(), dataset.raster_count()), ((33, 21), 4));
     assert!(band(&dataset, 4).iter().all(|v| (0.01..0.6).contains(v)));
-    let error = truth_raster(&options, &path, transform, 0, 33).unwrap_err();
+    let error = truth_raster(&options, Layer::Reflectance, &path, transform, 0, 33).unwrap_err();
     assert_eq!(error.class(), Class::Config);
 }

@@ -14,6 +14,7 @@ use super::ellipsoid::Plane;
 use super::radiometry::{Detector, is_imaged};
 use super::relief::Relief;
 use super::render::Canvas;
+use super::subject::{Layer, LayerSums};
 use super::{Compression, SimulateError};
 use crate::grid::{Crs, GeoTransform};
 
@@ -71,18 +72,19 @@ fn blocks(rows: usize) -> Vec<Range<usize>> {
     (0..rows).step_by(BLOCK_ROWS).map(|start| start..(start + BLOCK_ROWS).min(rows)).collect()
 }
 
-/// Computes blocks of rows in parallel and writes them in order, a few per thread in memory at a time.
+/// Computes blocks of rows in parallel and writes them in order, a few per thread in memory at a time. Calls `wrote` with
+/// the rows and values of each block, in order.
 fn write_blocks<T: GdalType + Copy + Send>(
     mut writer: Writer,
     rows: usize,
     block: impl Fn(Range<usize>) -> Vec<T> + Sync,
-    mut wrote: impl FnMut(usize),
+    mut wrote: impl FnMut(usize, &[T]),
 ) -> Result<(), SimulateError> {
     for group in blocks(rows).chunks(2 * rayon::current_num_threads()) {
         let values: Vec<_> = group.par_iter().map(|rows| block(rows.clone())).collect();
         for (rows, values) in group.iter().zip(values) {
             writer.put(rows, &values)?;
-            wrote(rows.len());
+            wrote(rows.len(), &values);
         }
     }
     writer.finish()
@@ -95,49 +97,58 @@ fn write_blocks<T: GdalType + Copy + Send>(
 pub(super) fn write_image(
     path: &Path,
     canvas: &Canvas,
-    bands: Range<usize>,
     detector: &Detector,
     compression: Compression,
     place: Option<(&Crs, GeoTransform)>,
-    wrote: impl FnMut(usize),
+    mut wrote: impl FnMut(usize),
 ) -> Result<(), SimulateError> {
     let compress = match compression {
         Compression::None => "COMPRESS=NONE",
         Compression::Deflate => "COMPRESS=DEFLATE",
     };
     let options = ["PHOTOMETRIC=MINISBLACK", "INTERLEAVE=PIXEL", compress];
-    let writer = Writer::create::<u16>(path, (bands.len(), canvas.rows, canvas.cols), &options, place)?;
+    let writer = Writer::create::<u16>(path, (canvas.scenery.bands(), canvas.rows, canvas.cols), &options, place)?;
     let (mss_rows, mss_cols) = (canvas.rows / canvas.ratio, canvas.cols / canvas.ratio);
     let block = |rows: Range<usize>| {
-        let reflectance = canvas.reflectance(rows.clone(), bands.clone());
-        let mut dn = vec![0u16; reflectance.len()];
-        let lines = dn.chunks_exact_mut(canvas.cols).zip(reflectance.chunks_exact(canvas.cols));
-        for (i, (dn, reflectance)) in lines.enumerate() {
-            let (band, row) = (bands.start + i / rows.len(), rows.start + i % rows.len());
-            for (col, (dn, reflectance)) in dn.iter_mut().zip(reflectance).enumerate() {
+        let values = canvas.values(rows.clone());
+        let mut dn = vec![0u16; values.len()];
+        let lines = dn.chunks_exact_mut(canvas.cols).zip(values.chunks_exact(canvas.cols));
+        for (i, (dn, values)) in lines.enumerate() {
+            let (band, row) = (i / rows.len(), rows.start + i % rows.len());
+            for (col, (dn, value)) in dn.iter_mut().zip(values).enumerate() {
                 if is_imaged(row / canvas.ratio, col / canvas.ratio, mss_rows, mss_cols) {
-                    *dn = detector.dn(band, *reflectance, row, col);
+                    *dn = detector.dn(band, *value, row, col);
                 }
             }
         }
         dn
     };
-    write_blocks(writer, canvas.rows, block, wrote)
+    write_blocks(writer, canvas.rows, block, |rows, _| wrote(rows))
 }
 
-/// Writes the reflectance of the bands of a canvas on a map grid.
+/// Writes the values of a canvas on a map grid, and adds them up.
 ///
 /// # Errors
 /// [`SimulateError::Raster`].
-pub(super) fn write_reflectance(
+pub(super) fn write_layer(
     path: &Path,
     canvas: &Canvas,
-    bands: Range<usize>,
+    layer: Layer,
     place: (&Crs, GeoTransform),
-) -> Result<(), SimulateError> {
+) -> Result<LayerSums, SimulateError> {
     let options = ["PHOTOMETRIC=MINISBLACK", "INTERLEAVE=PIXEL", "COMPRESS=DEFLATE", "PREDICTOR=3"];
-    let writer = Writer::create::<f32>(path, (bands.len(), canvas.rows, canvas.cols), &options, Some(place))?;
-    write_blocks(writer, canvas.rows, |rows| canvas.reflectance(rows, bands.clone()), |_| ())
+    let bands = canvas.scenery.bands();
+    let writer = Writer::create::<f32>(path, (bands, canvas.rows, canvas.cols), &options, Some(place))?;
+    let mut sums = LayerSums { layer, pixels: canvas.rows * canvas.cols, dark_pixels: 0, sums: vec![0.0; bands] };
+    let add = |rows: usize, values: &[f32]| {
+        let pixels = rows * canvas.cols;
+        for (sum, plane) in sums.sums.iter_mut().zip(values.chunks_exact(pixels)) {
+            *sum += plane.iter().map(|v| f64::from(*v)).sum::<f64>();
+        }
+        sums.dark_pixels += (0..pixels).filter(|i| values.iter().skip(*i).step_by(pixels).all(|v| *v == 0.0)).count();
+    };
+    write_blocks(writer, canvas.rows, |rows| canvas.values(rows), add)?;
+    Ok(sums)
 }
 
 /// Writes heights above the ellipsoid on a grid of longitude and latitude, sampled at pixel centres.
@@ -161,5 +172,5 @@ pub(super) fn write_dem(
         };
         rows.flat_map(|row| (0..cols).map(move |col| height(row, col))).collect()
     };
-    write_blocks(writer, rows, block, |_| ())
+    write_blocks(writer, rows, block, |_, _| ())
 }

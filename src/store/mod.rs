@@ -21,6 +21,8 @@ pub use local::Local;
 pub use remote::Remote;
 pub use settings::{Environment, Settings};
 
+use sha2::{Digest, Sha256};
+
 use crate::error::{Class, Classify};
 
 /// A storage fault.
@@ -142,7 +144,7 @@ impl Classify for StoreError {
 
 /// What a store does with the condition that an object must not be there yet (`If-None-Match: *`). Several stores answer
 /// that they kept it and did not; nothing here rests on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConditionalCreate {
     /// The second one is refused.
@@ -154,14 +156,14 @@ pub enum ConditionalCreate {
 }
 
 /// What was found out about a store before any work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Found {
     /// Whether objects can be created once only.
     pub conditional_create: ConditionalCreate,
 }
 
 /// What a store was asked so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Account {
     /// Requests sent over the network.
     pub requests: u64,
@@ -176,6 +178,13 @@ pub struct Stored {
     pub size: u64,
     /// SHA-256 of all of them, lower-case hexadecimal.
     pub sha256: String,
+}
+
+impl Stored {
+    /// Size and digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { size: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+    }
 }
 
 /// Takes the parts of one object that is still being made: bytes from somewhere in the middle to its end, in order, and
@@ -271,6 +280,11 @@ pub fn open_with(url: &str, environment: &Environment) -> Result<Box<dyn Store>,
         Some(_) => return Err(refused()),
     };
     Ok(Box::new(Local::new(path)))
+}
+
+/// A path or URL as it may be shown: a URL without user, password, query and fragment.
+pub fn shown(url: &str) -> String {
+    fault::without_urls(url)
 }
 
 /// Lower-case hexadecimal.

@@ -30,8 +30,8 @@ fn fails_alone_with(desk: &Desk, pipeline: &str, bad: &Path, id: &str, says: &[&
     assert_nothing_of(desk, id);
     let objects = tree(&desk.path("out"));
     let good = objects.keys().filter(|n| n.contains(&Delivery::Other.id()));
-    // Two cells with three files and an Item, and the scene's Item.
-    assert_eq!(good.count(), 10);
+    // Two cells with three files, their pictures and an Item; the scene's Item, plan, survey and picture.
+    assert_eq!(good.count(), 18);
     assert!(objects.contains_key("farm/collection.json"));
     said
 }

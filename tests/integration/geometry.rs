@@ -16,16 +16,6 @@ fn native_products() -> String {
     format!("{MULTISPECTRAL}{}{}", product("pan", pan), product("pan-qa", "kind = \"qa\"\nbands = [\"PAN\"]"))
 }
 
-/// Position of an image's first pixel on the lattice of another, in pixels: (row, col).
-#[track_caller]
-fn offset(image: &Image, on: &Image) -> (i64, i64) {
-    let (a, b) = (&image.transform, &on.transform);
-    assert_eq!((a[1], a[5]), (b[1], b[5]));
-    let (row, col) = ((a[3] - b[3]) / b[5], (a[0] - b[0]) / b[1]);
-    assert_eq!((row.fract(), col.fract()), (0.0, 0.0));
-    (row as i64, col as i64)
-}
-
 #[test]
 fn grid_mode_on_the_deliverys_own_lattice_changes_no_value() {
     let (own, grid) = (Desk::new(), Desk::new());
@@ -39,7 +29,7 @@ fn grid_mode_on_the_deliverys_own_lattice_changes_no_value() {
         let objects = tree(&grid.path("out"));
         for cell in objects.keys().filter(|n| n.ends_with(&format!("/{name}"))) {
             let cell = image::read(&grid.path("out").join(cell));
-            let (row0, col0) = offset(&cell, &expected);
+            let (row0, col0) = image::offset(&cell, &expected);
             for (band, plane) in cell.bands.iter().enumerate() {
                 for (k, value) in plane.iter().enumerate() {
                     let (r, c) = (row0 + (k / cell.cols) as i64, col0 + (k % cell.cols) as i64);
@@ -90,7 +80,7 @@ fn misfit(out: &std::path::Path) -> (f64, usize) {
     let mut differences = Vec::new();
     for name in tree(out).keys().filter(|n| n.ends_with("/reflectance.tif")) {
         let made = image::read(&out.join(name));
-        let (row0, col0) = offset(&made, &truth);
+        let (row0, col0) = image::offset(&made, &truth);
         for (k, value) in made.bands[3].iter().enumerate() {
             let (r, c) = (row0 + (k / made.cols) as i64, col0 + (k % made.cols) as i64);
             let inside = (0..truth.rows as i64).contains(&r) && (0..truth.cols as i64).contains(&c);

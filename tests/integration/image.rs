@@ -34,6 +34,16 @@ pub fn read(path: &Path) -> Image {
     level(&open(path), 0)
 }
 
+/// Position of an image's first pixel on the lattice of another, in pixels: (row, col).
+#[track_caller]
+pub fn offset(image: &Image, on: &Image) -> (i64, i64) {
+    let (a, b) = (&image.transform, &on.transform);
+    assert_eq!((a[1], a[5]), (b[1], b[5]));
+    let (row, col) = ((a[3] - b[3]) / b[5], (a[0] - b[0]) / b[1]);
+    assert_eq!((row.fract(), col.fract()), (0.0, 0.0));
+    (row as i64, col as i64)
+}
+
 /// All levels of a raster, the full resolution first.
 pub fn levels(path: &Path) -> Vec<Image> {
     let dataset = open(path);

@@ -23,10 +23,13 @@ fn run_makes_the_documented_objects_and_no_others() {
     let cells: Vec<String> = plan["cells"].as_array().unwrap().iter().map(|c| text(&c["name"])).collect();
     assert_eq!(cells, ["UTM51N-7680-E0089-N0633", "UTM51N-7680-E0089-N0632"]);
     let mut expected = BTreeSet::from(["farm/collection.json".to_owned()]);
-    expected.extend(["item.json", "plan.json"].map(|f| format!("farm/scenes/{acquisition}/{f}")));
+    expected.extend(
+        ["item.json", "plan.json", "survey.json", "thumbnail.png"].map(|f| format!("farm/scenes/{acquisition}/{f}")),
+    );
     for cell in &cells {
         expected.insert(format!("farm/{cell}/{acquisition}/item.json"));
         expected.extend(PRODUCTS.map(|p| format!("farm/{cell}/{acquisition}/{key8}/{p}.tif")));
+        expected.extend(PRODUCTS.map(|p| format!("farm/{cell}/{acquisition}/{key8}/{p}.png")));
     }
     let found: BTreeSet<String> = tree(finished()).into_keys().collect();
     assert_eq!(found, expected);
@@ -34,7 +37,8 @@ fn run_makes_the_documented_objects_and_no_others() {
 
 #[test]
 fn every_object_passes_validate() {
-    let count = tree(finished()).len();
+    // Pictures and the survey are files of Items: what those say of them is checked with them.
+    let count = tree(finished()).keys().filter(|n| !n.ends_with(".png") && !n.ends_with("survey.json")).count();
     let said = Desk::new().fieldglow(["validate".as_ref(), finished().as_os_str(), "--json".as_ref()]).ends_with(0);
     let verdicts = said.json();
     let verdicts = verdicts.as_array().unwrap();
@@ -69,7 +73,7 @@ fn a_second_run_writes_nothing() {
     assert_eq!(written, times(&desk.path("out")));
     let scene = &report.json()["scenes"][0];
     assert_eq!((&scene["cells_unchanged"], &scene["bytes_written"]), (&2.into(), &0.into()));
-    assert_eq!(scene["samples_read"], 0);
+    assert_eq!(scene["reads"]["samples"], 0);
     report.says(&["0 cells written", "2 already there"]);
 }
 
@@ -160,10 +164,14 @@ fn collect_without_items_says_so_and_writes_nothing() {
 fn cells_one_by_one_and_then_all_are_the_same_as_all_at_once() {
     let desk = Desk::new();
     let cell = "UTM51N-7680-E0089-N0632";
-    desk.run(&farm(), &[&Delivery::L1.folder()], &["--cells", cell]).ends_with(0);
+    desk.run(&farm(), &[&Delivery::L1.folder()], &["--cells", cell])
+        .ends_with(0)
+        .says(&["fieldglow collect", "out/farm"]);
     let part = tree(&desk.path("out"));
-    assert_eq!(part.len(), PRODUCTS.len() + 2);
-    let own = |n: &String| n.starts_with(&format!("farm/{cell}/")) || n.ends_with("/plan.json");
+    assert_eq!(part.len(), 2 * PRODUCTS.len() + 3);
+    let own = |n: &String| {
+        n.starts_with(&format!("farm/{cell}/")) || n.ends_with("/plan.json") || n.ends_with("/survey.json")
+    };
     assert!(part.keys().all(own), "{:?}", part.keys());
     desk.run(&farm(), &[&Delivery::L1.folder()], &[]).ends_with(0).says(&["1 cells written", "1 already there"]);
     assert_same_objects(&tree(finished()), &tree(&desk.path("out")));

@@ -24,13 +24,14 @@ def fieldglow(binary, *arguments):
     return done.stdout
 
 
-def simulate(binary, folder, **options):
+def simulate(binary, folder, *flags, **options):
     """Simulates a delivery into a folder unless it stands there; returns its truth.
 
     The options are kept beside the delivery, so a folder is never taken for another simulation.
     """
     folder = Path(folder)
-    arguments = [w for key, v in options.items() for w in (f"--{key}", f"{v:g}" if isinstance(v, float) else str(v))]
+    values = [w for key, v in options.items() for w in (f"--{key}", f"{v:g}" if isinstance(v, float) else str(v))]
+    arguments = [*flags, *values]
     note = folder / "simulated_with.json"
     if not (note.is_file() and json.loads(note.read_text()) == arguments):
         fieldglow(binary, "simulate", folder, *arguments)
@@ -89,7 +90,7 @@ class Product:
         samples, is_valid = self.stored(*window)
         scale = self.dataset.GetRasterBand(1).GetScale() or 1.0
         offset = self.dataset.GetRasterBand(1).GetOffset() or 0.0
-        return np.where(is_valid, samples * scale + offset, np.nan)
+        return np.where(is_valid, samples.astype(float) * scale + offset, np.nan)
 
 
 def valid(samples, nodata):

@@ -9,14 +9,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::plan::{Layer, ScenePlan, Terrain};
-use super::{EngineError, key, publish};
-use crate::calibrate::{self, Illumination, Level};
+use super::{EngineError, key, look, publish};
+use crate::calibrate::{self, CalibrateError, Illumination, Level};
 use crate::cog::GeoKeys;
 use crate::config::{IdentityMode, Mode, Pipeline};
 use crate::error::{Result, ResultExt};
 use crate::geometry::{Sensor, ortho};
 use crate::grid::{Crs, nearest_turn};
-use crate::scene::{Part, Role, Scene, SensorModel, identity};
+use crate::product::Program;
+use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning, identity};
+use crate::units::SunElevation;
 
 /// Resolves a pipeline against a scene. Reads headers, digests and the DEM's extremes, no pixels of the scene.
 ///
@@ -29,6 +31,8 @@ pub fn resolve(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
 
 fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     let mut warnings = scene.warnings.clone();
+    // Spectral limits matter to what is divided by the sun alone.
+    warnings.retain(|w| pipeline.radiometry.level == Level::Toa || w.code != Code::BandRangeAssumed);
     let full = pipeline.input.identity == IdentityMode::Full;
     let identity = identity::identity(&scene, full)?.digest;
     let wanted = products::wanted(&scene, pipeline, &mut warnings)?;
@@ -41,6 +45,12 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
 
     let crs = crs(&scene, pipeline, &roles, center)?;
     let layers = products::layers(&scene, pipeline, wanted, illumination.as_ref(), &mut warnings)?;
+    night_sun(&layers, illumination.as_ref(), &mut warnings)?;
+    // Last, so that what no override helps against is said first.
+    for (_, part) in parts_of(&scene, &roles) {
+        let accepted = calibrate::admit(part, pipeline.radiometry.level, &options(pipeline));
+        warnings.extend(accepted.within(|c| c.stage = Some("calibrate"))?);
+    }
     let outline = outline(&scene, &layers, &terrain)?;
     let cells = cells::of_scene(&scene, pipeline, &layers, &crs, &outline)?;
     // Every height file that was named, also where only one number was taken from it.
@@ -51,6 +61,8 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     Ok(ScenePlan {
         acquisition: scene.acquisition(),
         key: key::key(pipeline, &identity, dem.as_deref(), geoid.as_deref()),
+        request: look::request(pipeline, &layers),
+        survey: None,
         identity,
         pipeline: Arc::clone(pipeline),
         geo_keys,
@@ -129,16 +141,34 @@ fn illumination(scene: &Scene, pipeline: &Pipeline, center: Option<(f64, f64)>) 
     match (pipeline.radiometry.level, calibrate::illumination(scene, center, &options)) {
         (_, Ok(light)) => Ok(Some(light)),
         // Without a sun there is no reflectance; anything else can do without.
-        (Level::Toa, Err(e @ calibrate::CalibrateError::NoSun)) if needs_sun(scene) => Err(e.into()),
-        (Level::Toa, Err(e)) if !matches!(e, calibrate::CalibrateError::NoSun) => Err(e.into()),
+        (Level::Toa, Err(CalibrateError::NoSun | CalibrateError::NoTime { .. })) if !calibrate::needs_sun(scene) => {
+            Ok(None)
+        }
+        (Level::Toa, Err(e)) => Err(e.into()),
         (_, Err(_)) => Ok(None),
     }
 }
 
-fn needs_sun(scene: &Scene) -> bool {
-    use crate::scene::Calibration;
-    let bands = scene.parts.iter().flat_map(|p| &p.bands);
-    bands.into_iter().any(|b| !matches!(b.calibration, Calibration::Reflectance { sun_corrected: true, .. }))
+/// The sun's elevation below which the sky is dark: the end of astronomical twilight, degrees.
+const DARK_SKY_DEG: f64 = -18.0;
+
+/// Lights are only seen when the sun is away.
+fn night_sun(layers: &[Layer], light: Option<&Illumination>, warnings: &mut Vec<Warning>) -> Result<()> {
+    let mut products = layers.iter().flat_map(|l| &l.products);
+    let night = products.find(|p| matches!(p.program, Program::Night(_)));
+    let (Some(product), Some(light)) = (night, light) else { return Ok(()) };
+    let elevation = SunElevation::from(light.zenith).0;
+    if elevation > 0.0 {
+        return Err(EngineError::SunIsUp { product: product.name.clone(), elevation }.into());
+    }
+    if elevation > DARK_SKY_DEG {
+        let message = format!(
+            "the sun stands only {:.1} degrees below the horizon: the sky is not dark, and what is measured as the dark level glows",
+            -elevation
+        );
+        warnings.push(Warning { code: Code::Twilight, message });
+    }
+    Ok(())
 }
 
 fn options(pipeline: &Pipeline) -> calibrate::Options {
@@ -147,6 +177,7 @@ fn options(pipeline: &Pipeline) -> calibrate::Options {
         esun: r.esun.clone(),
         sun_zenith_deg: r.sun_zenith,
         accept_sun_conflict: r.accept_sun_conflict,
+        accept_processed: r.accept_processed.iter().copied().collect(),
     }
 }
 

@@ -12,9 +12,9 @@ use crate::config::{Kind, Mode, Pipeline, Sample};
 use crate::error::{Result, ResultExt};
 use crate::geometry::Sensor;
 use crate::grid::pixel_area_m2;
-use crate::product::{Encoding, Product, Program, indices};
+use crate::product::{Encoding, NightBand, Product, Program, ShownBand, indices};
 use crate::read::Raster;
-use crate::scene::{Part, Role, Scene, SensorModel, Warning};
+use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning};
 
 /// Source pixels along a product's pixel from which on bilinear interpolation leaves some of them out.
 const COARSE: f64 = 1.5;
@@ -31,6 +31,14 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
         let (program, roles) = match p.kind {
             Kind::Bands => (Program::Bands(p.bands.clone()), p.bands.clone()),
             Kind::Qa => (Program::Qa, p.bands.clone()),
+            Kind::Night => {
+                let band = |role: &Role| NightBand { role: *role, dark_dn: f64::NAN, lit: f64::NAN };
+                (Program::Night(p.bands.iter().map(band).collect()), p.bands.clone())
+            }
+            Kind::Preview => {
+                let band = |role: &Role| ShownBand { role: *role, range_dn: (f64::NAN, f64::NAN) };
+                (Program::Preview(p.bands.iter().map(band).collect()), p.bands.clone())
+            }
             Kind::Index => match p.index.as_deref().and_then(indices::find) {
                 Some(row) => (Program::Index(row), row.bands.clone()),
                 None => continue,
@@ -43,17 +51,18 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
             }
             let message =
                 format!("product `{}` is left out: the scene has no band {role} (it has {})", p.name, has(scene));
-            warnings.push(Warning { code: "product-left-out", message });
+            warnings.push(Warning { code: Code::ProductLeftOut, message });
             continue;
         }
         let toa = pipeline.radiometry.level == Level::Toa;
         let scaled = match &program {
             Program::Bands(_) => toa,
             Program::Index(row) => row.scaled,
-            Program::Qa => false,
+            Program::Night(_) | Program::Preview(_) | Program::Qa => false,
         };
         let encoding = match (&program, p.sample) {
             (Program::Qa, _) => Encoding::Bits,
+            (Program::Preview(_), _) => Encoding::Shown,
             (_, Some(Sample::Float32)) => Encoding::F32,
             (_, Some(Sample::Int16)) => Encoding::ScaledI16,
             (_, None) if scaled => Encoding::ScaledI16,
@@ -171,7 +180,7 @@ pub fn layers(
                 let message = format!(
                     "products of {pixel} m are interpolated from pixels of {part} {ratio:.1} times as fine: some of those are left out, and fine detail is aliased"
                 );
-                warnings.push(Warning { code: "coarse-resampling", message });
+                warnings.push(Warning { code: Code::CoarseResampling, message });
             }
         }
         if native && inputs.len() > 1 {

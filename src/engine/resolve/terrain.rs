@@ -11,7 +11,7 @@ use crate::config::{Datum, Mode, Pipeline};
 use crate::error::Result;
 use crate::geometry::{Sensor, ortho};
 use crate::read::{Heights, ReadError};
-use crate::scene::{Part, Role, Scene, SensorModel, Warning};
+use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning};
 
 /// Metres beyond the DEM's extremes that heights are still expected in, for bounds: a decimated look can miss a peak.
 const RANGE_MARGIN_M: f64 = 50.0;
@@ -83,7 +83,7 @@ pub fn open(
         let message = format!(
             "`{file}` has no heights on about {share:.2} % of the ground under the scene; pixels there are nodata; fill the voids to have them"
         );
-        warnings.push(Warning { code: "dem-voids", message });
+        warnings.push(Warning { code: Code::DemVoids, message });
     }
     let margin = RANGE_MARGIN_M + 0.1 * (range.1 - range.0);
     Ok(Terrain::Dem { heights: dem, range: (range.0 - margin, range.1 + margin), geoid })

@@ -4,6 +4,7 @@
 //! schema = 1
 //! id = "ventoux-20130805"              # the folder's name if left out
 //! time = 2013-08-05T10:42:19.4Z        # centre of the acquisition; the offset is mandatory
+//! # period = [2020-01-01T00:00:00Z, 2020-12-31T23:59:59Z]   # of a mosaic, in place of `time`
 //! level = "SEN"                        # constellation, platform, instrument, cloud_percent: free
 //! [sun]                                # left out: computed from time and place
 //! zenith = 28.4                        # or elevation
@@ -15,6 +16,7 @@
 //! image = "left_image.tif"             # or one `image` per band
 //! fill = 0                             # "none", or left out for the file's own nodata value
 //! data_bits = 12
+//! processed = []                       # "fused", "stretched", "mosaicked": what calibration does not undo
 //! rpc = "auto"                         # beside the image or in its tags; or a file; or "none"
 //! # crs = "EPSG:32631"                 # with transform = [x0, dx_col, dx_row, y0, dy_col, dy_row], GDAL's order
 //! [[part.band]]
@@ -33,7 +35,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Part, Role, Scene, SceneError, SceneTime, Sun, View, Warning, files, time};
+use super::{Part, Processed, Processing, Role, Scene, SceneError, SceneTime, Sun, View, Warning, files, time};
 use crate::units::{SunElevation, SunZenith};
 
 /// Largest sidecar that is read, bytes.
@@ -48,7 +50,8 @@ const BAND_LIMIT: usize = 64;
 struct File {
     schema: u32,
     id: Option<String>,
-    time: toml::Value,
+    time: Option<toml::Value>,
+    period: Option<[toml::Value; 2]>,
     level: Option<String>,
     constellation: Option<String>,
     platform: Option<String>,
@@ -83,6 +86,8 @@ struct PartTable {
     image: Option<String>,
     fill: Option<toml::Value>,
     data_bits: Option<u32>,
+    #[serde(default)]
+    processed: Vec<Processed>,
     gsd_m: Option<[f64; 2]>,
     rpc: Option<String>,
     crs: Option<String>,
@@ -127,7 +132,7 @@ pub(super) fn id(path: &Path) -> String {
 
 /// The folder's name, or the file's when it is not called `scene.toml`, with what an id cannot hold replaced.
 fn default_id(path: &Path) -> String {
-    let own = if files::file_name(path) == super::open::SIDECAR { path.parent() } else { None };
+    let own = if files::file_name(path) == super::find::SIDECAR { path.parent() } else { None };
     let name =
         own.map_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), files::file_name);
     let id: String = name.chars().take(128).map(|c| if is_id_char(c) { c } else { '-' }).collect();
@@ -200,7 +205,7 @@ impl Reader<'_> {
                 "the id becomes a folder name: shorten or respell it",
             ));
         }
-        let time = self.time(&file.time)?;
+        let time = self.time(file.time.as_ref(), file.period.as_ref())?;
         let sun = file.sun.map(|sun| self.sun(&sun)).transpose()?;
         let view = file.view.map(|view| self.view(&view)).transpose()?;
         let cloud_percent = self.within("cloud_percent", file.cloud_percent, 0.0, 100.0)?;
@@ -210,7 +215,11 @@ impl Reader<'_> {
         }
         let mut parts: Vec<Part> = Vec::new();
         for (at, table) in file.part.into_iter().enumerate() {
-            let part = self.part(at, table)?;
+            let mut part = self.part(at, table)?;
+            if time.is_period && part.processed.iter().all(|p| p.what != Processed::Mosaicked) {
+                let said_by = format!("`{}`, field `period`", files::file_name(self.path));
+                part.processed.push(Processing { what: Processed::Mosaicked, said_by });
+            }
             if parts.iter().any(|p| p.name == part.name) {
                 let remedy = "give each part a name of its own";
                 return Err(self.wrong(
@@ -250,17 +259,50 @@ impl Reader<'_> {
         })
     }
 
-    fn time(&self, value: &toml::Value) -> Result<SceneTime, SceneError> {
+    fn time(&self, time: Option<&toml::Value>, period: Option<&[toml::Value; 2]>) -> Result<SceneTime, SceneError> {
+        let (start, end) = match (time, period) {
+            (Some(time), None) => {
+                let at = self.instant("time", time)?;
+                return Ok(SceneTime {
+                    center: at.utc,
+                    interval: None,
+                    is_period: false,
+                    original: at.text,
+                    original_offset: at.offset,
+                });
+            }
+            (None, Some([start, end])) => (self.instant("period", start)?, self.instant("period", end)?),
+            (both, _) => {
+                let found = if both.is_some() { "both" } else { "neither" };
+                let expected = "either `time`, or `period` for a mosaic of several acquisitions";
+                return Err(self.wrong("time", expected, found, "write when the image was taken"));
+            }
+        };
+        if start.utc >= end.utc {
+            let found = format!("`{}` to `{}`", start.text, end.text);
+            return Err(self.wrong("period", "a start before its end", found, "write the earlier time first"));
+        }
+        let middle = start.utc.as_nanosecond() / 2 + end.utc.as_nanosecond() / 2;
+        Ok(SceneTime {
+            center: jiff::Timestamp::from_nanosecond(middle).unwrap_or(start.utc),
+            interval: Some((start.utc, end.utc)),
+            is_period: true,
+            original: format!("{}/{}", start.text, end.text),
+            original_offset: start.offset,
+        })
+    }
+
+    /// A time with its offset from UTC.
+    fn instant(&self, field: &str, value: &toml::Value) -> Result<time::Stated, SceneError> {
         let text = match value {
             toml::Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        let stated = time::read(&text, None).ok_or_else(|| {
+        time::read(&text, None).ok_or_else(|| {
             let text: String = text.chars().take(60).collect();
             let remedy = "write the zone, as in `2026-07-15T10:30:00+08:00`";
-            self.wrong("time", "date, time and offset from UTC (RFC 3339)", format!("`{text}`"), remedy)
-        })?;
-        Ok(SceneTime { center: stated.utc, interval: None, original: stated.text, original_offset: stated.offset })
+            self.wrong(field, "date, time and offset from UTC (RFC 3339)", format!("`{text}`"), remedy)
+        })
     }
 
     /// A number from `low` to `high`, if there is one.

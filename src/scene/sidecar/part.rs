@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use super::{BAND_LIMIT, BandTable, PartTable, RadianceTable, Reader, ReflectanceTable, is_id};
 use crate::grid::{Crs, GeoTransform};
 use crate::scene::image::{self, Facts};
-use crate::scene::{Band, Calibration, Fields, Part, Rpc, SceneError, SensorModel, files, jilin1, rpc_file};
+use crate::scene::{
+    Band, Calibration, Fields, Part, Processing, Rpc, SceneError, SensorModel, files, jilin1, rpc_file,
+};
 use crate::units::RangeNm;
 
 /// An image of a part with its facts.
@@ -67,6 +69,13 @@ impl Reader<'_> {
                 self.within(&field("gsd_m"), Some(metres), 1e-3, 1e5)?;
             }
         }
+        let file = files::file_name(self.path);
+        let mut processed: Vec<Processing> = Vec::new();
+        for what in table.processed.iter().copied() {
+            if processed.iter().all(|p| p.what != what) {
+                processed.push(Processing { what, said_by: format!("`{file}`, field `{}`", field("processed")) });
+            }
+        }
         let sensor_model = self.sensor_model(at, &table, first)?;
         Ok(Part {
             name: table.name,
@@ -78,6 +87,7 @@ impl Reader<'_> {
             data_bits: table.data_bits,
             fill,
             mtf_compensated: None,
+            processed,
             sensor_model,
             fields: Fields::new(),
         })
@@ -267,8 +277,6 @@ impl Reader<'_> {
 
     /// The RPC file that is named as the image.
     fn rpc_beside(&self, image: &Path) -> Result<Option<PathBuf>, SceneError> {
-        let folder = files::list(image.parent().unwrap_or(self.root))?;
-        let beside = ["_rpc.txt", ".rpb"].iter().find_map(|suffix| jilin1::exact(&folder, image, suffix));
-        Ok(beside)
+        jilin1::first(&files::Surroundings::of(image, &[]), image, &["_rpc.txt", ".rpb"])
     }
 }

@@ -1,0 +1,137 @@
+//! The codec floor of an output: how long compressing its very tiles and overviews takes from memory, with nothing else
+//! around it.
+//!
+//!     codec_floor THREADS RUNS PATH…     every .tif below the paths; prints one JSON object
+//!
+//! Tiles are decompressed first, which gives back what the compressor was fed (predictor applied); then each run
+//! compresses all of them with the file's codec at the level named below, tiles shared out one by one among the threads.
+//! Files are taken in turn until 1 GiB of raw tiles is in memory; what is compressed twice is counted twice.
+#![expect(clippy::print_stdout, reason = "a program for people and scripts")]
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use fieldglow::cog::tiff_reader::{Limits, Tiff};
+
+/// Levels of `fieldglow run` where the pipeline names none.
+const ZSTD_LEVEL: i32 = 3;
+const DEFLATE_LEVEL: i32 = 6;
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+struct Tile {
+    zstd: bool,
+    raw: Vec<u8>,
+}
+
+fn main() -> Result<(), Failed> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [threads, runs, paths @ ..] = args.as_slice() else {
+        return Err("usage: codec_floor THREADS RUNS PATH…".into());
+    };
+    let (threads, runs): (usize, usize) = (threads.parse()?, runs.parse()?);
+    let mut files = Vec::new();
+    paths.iter().try_for_each(|p| find(Path::new(p), &mut files))?;
+    files.sort();
+    let (mut seconds, mut raw_bytes, mut stored_bytes, mut tiles) = (vec![0.0; runs], 0u64, 0u64, 0usize);
+    let mut group = Vec::new();
+    let mut held = 0;
+    for (k, file) in files.iter().enumerate() {
+        let read = read(file)?;
+        held += read.iter().map(|t| t.raw.len()).sum::<usize>();
+        group.extend(read);
+        if held >= 1 << 30 || k + 1 == files.len() {
+            for seconds in &mut seconds {
+                let (elapsed, stored) = compress(&group, threads)?;
+                *seconds += elapsed;
+                stored_bytes += stored;
+            }
+            raw_bytes += held as u64;
+            tiles += group.len();
+            (group, held) = (Vec::new(), 0);
+        }
+    }
+    seconds.sort_by(f64::total_cmp);
+    println!(
+        "{{\"files\": {}, \"tiles\": {tiles}, \"raw_bytes\": {raw_bytes}, \"stored_bytes\": {}, \"threads\": {threads}, \
+         \"seconds\": {:?}, \"median_seconds\": {}, \"zstd\": \"{}\"}}",
+        files.len(),
+        stored_bytes / runs.max(1) as u64,
+        seconds,
+        seconds.get(runs / 2).copied().unwrap_or(f64::NAN),
+        zstd::zstd_safe::version_string(),
+    );
+    Ok(())
+}
+
+fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            find(&entry?.path(), files)?;
+        }
+    } else if path.extension().is_some_and(|e| e == "tif") {
+        files.push(path.to_owned());
+    }
+    Ok(())
+}
+
+/// All tiles of all levels of a file, decompressed.
+fn read(path: &Path) -> Result<Vec<Tile>, Failed> {
+    const COMPRESSION: u16 = 259;
+    const TILE_OFFSETS: u16 = 324;
+    const TILE_BYTE_COUNTS: u16 = 325;
+    let mut tiff = Tiff::open(path, BufReader::new(File::open(path)?), Limits::default())?;
+    let mut tiles = Vec::new();
+    for directory in tiff.directories()? {
+        let zstd = match tiff.integer(&directory, COMPRESSION)? {
+            Some(50_000) => true,
+            Some(8) => false,
+            other => return Err(format!("{}: compression {other:?}", path.display()).into()),
+        };
+        let offsets = tiff.integers(&directory, TILE_OFFSETS)?.unwrap_or_default();
+        let counts = tiff.integers(&directory, TILE_BYTE_COUNTS)?.unwrap_or_default();
+        for (offset, count) in offsets.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
+            let bytes = tiff.bytes(offset, count)?;
+            let raw = if zstd { zstd::decode_all(&bytes[..])? } else { inflate(&bytes)? };
+            tiles.push(Tile { zstd, raw });
+        }
+    }
+    Ok(tiles)
+}
+
+fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Failed> {
+    let mut out = vec![0; 16 << 20];
+    let n = libdeflater::Decompressor::new().zlib_decompress(bytes, &mut out).map_err(|e| e.to_string())?;
+    out.truncate(n);
+    Ok(out)
+}
+
+/// Seconds, and bytes that came out.
+fn compress(tiles: &[Tile], threads: usize) -> Result<(f64, u64), Failed> {
+    let next = AtomicUsize::new(0);
+    let started = Instant::now();
+    let stored = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| worker(tiles, &next))).collect();
+        workers.into_iter().map(|w| w.join().map_err(|_| Failed::from("a worker failed"))?).sum::<Result<u64, Failed>>()
+    })?;
+    Ok((started.elapsed().as_secs_f64(), stored))
+}
+
+fn worker(tiles: &[Tile], next: &AtomicUsize) -> Result<u64, Failed> {
+    let mut zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+    let level = libdeflater::CompressionLvl::new(DEFLATE_LEVEL).map_err(|_| "no such level")?;
+    let mut deflate = libdeflater::Compressor::new(level);
+    let largest = tiles.iter().map(|t| t.raw.len()).max().unwrap_or(0);
+    let mut out = vec![0; zstd::zstd_safe::compress_bound(largest).max(deflate.zlib_compress_bound(largest))];
+    let mut stored = 0;
+    while let Some(tile) = tiles.get(next.fetch_add(1, Ordering::Relaxed)) {
+        stored += match tile.zstd {
+            true => zstd.compress_to_buffer(&tile.raw, &mut out[..])?,
+            false => deflate.zlib_compress(&tile.raw, &mut out)?,
+        } as u64;
+    }
+    Ok(stored)
+}

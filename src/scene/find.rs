@@ -1,0 +1,260 @@
+//! From places to deliveries.
+//!
+//! A list may name ten thousand images of one folder, so a folder is listed once and a scene is found by its id, not by
+//! looking through all others.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::files::{self, Folder};
+use super::jilin1::{self, Found};
+use super::name::{self, PartToken};
+use super::open::{Delivery, Kind};
+use super::{SceneError, sidecar, stac};
+use crate::error;
+
+/// Name of the sidecar in a folder.
+pub(super) const SIDECAR: &str = "scene.toml";
+
+/// Finds deliveries, one for each scene, in the order they are first met. A path is a folder with a delivery, a folder of
+/// such folders, an image, a `_meta.xml`, a sidecar, or a STAC Item that names such files; PAN and MSS are paired wherever
+/// they came from, also with the sibling folder that no path names. What a scene is found to be made of, and its id, do
+/// not depend on the order of the paths.
+#[derive(Debug, Default)]
+pub struct Finder {
+    found: Deliveries,
+    /// Folders that were looked at.
+    folders: HashMap<PathBuf, Deliveries>,
+}
+
+/// Deliveries in the order they were met, and where each scene stands among them.
+#[derive(Debug, Default)]
+struct Deliveries {
+    all: Vec<Delivery>,
+    by_id: HashMap<String, Vec<usize>>,
+}
+
+impl Finder {
+    /// Adds the deliveries at a place; none of them when it fails.
+    ///
+    /// # Errors
+    /// A [`SceneError`]: the path cannot be read or holds no delivery.
+    pub fn add(&mut self, path: &Path) -> error::Result<()> {
+        let read = |source| SceneError::Read { path: path.into(), source };
+        let absolute = std::path::absolute(path).map_err(read)?;
+        let kind = std::fs::metadata(&absolute).map_err(read)?;
+        let met = if kind.is_dir() { self.at_folder(&absolute)? } else { self.at_file(&absolute)? };
+        met.into_iter().for_each(|delivery| self.found.add(delivery));
+        Ok(())
+    }
+
+    /// What was found.
+    pub fn finish(self) -> Vec<Delivery> {
+        self.found.all
+    }
+
+    /// Deliveries in a folder, or if it has none, in the folders in it.
+    fn at_folder(&mut self, folder: &Path) -> Result<Vec<Delivery>, SceneError> {
+        let mut met = self.in_folder(folder)?.all.clone();
+        if met.is_empty() {
+            let listing = files::list(folder)?;
+            for child in &listing.folders {
+                met.extend(self.in_folder(child)?.all.iter().cloned());
+            }
+            if met.is_empty() {
+                return Err(no_delivery(folder, &listing));
+            }
+        }
+        Ok(met)
+    }
+
+    fn in_folder(&mut self, folder: &Path) -> Result<&Deliveries, SceneError> {
+        if !self.folders.contains_key(folder) {
+            let found = look(&files::list(folder)?)?;
+            self.folders.insert(folder.into(), found);
+        }
+        // It stands there now; an empty one would only be looked at again.
+        Ok(self.folders.entry(folder.into()).or_default())
+    }
+
+    /// The deliveries a file belongs to: an image, a `_meta.xml`, a sidecar or a STAC Item. A sidecar beside an image
+    /// speaks for it, as it does when the folder is named.
+    fn at_file(&mut self, path: &Path) -> Result<Vec<Delivery>, SceneError> {
+        let file = files::file_name(path);
+        if files::strip_suffix(&file, ".toml").is_some() {
+            return Ok(vec![of_sidecar(path)]);
+        }
+        if [".json", ".geojson"].iter().any(|suffix| files::strip_suffix(&file, suffix).is_some()) {
+            return self.at_item(path);
+        }
+        let stem = files::tiff_stem(&file).or_else(|| files::strip_suffix(&file, "_meta.xml"));
+        let wanted = stem.and_then(name::parse).map(|n| n.scene_id());
+        if stem.is_some() {
+            let there = self.in_folder(path.parent().unwrap_or(Path::new(".")))?;
+            if let [Delivery { kind: Kind::Sidecar(_), .. }] = there.all.as_slice() {
+                return Ok(there.all.clone());
+            }
+            let met: Vec<_> = wanted.iter().flat_map(|id| there.of(id)).cloned().collect();
+            if !met.is_empty() {
+                return Ok(met);
+            }
+        }
+        Err(SceneError::NotADelivery {
+            path: path.into(),
+            found: match wanted {
+                Some(_) => "no image of that scene beside it".into(),
+                None => odd_name(&file).unwrap_or_else(|| "a name that is no Jilin-1 name".into()),
+            },
+            expected: format!(
+                "an image or `_meta.xml` with its Jilin-1 name, or a `{SIDECAR}` that describes the image"
+            ),
+        })
+    }
+
+    /// The deliveries whose files a STAC Item names. What lies beside an image belongs to it as ever; what the Item names
+    /// elsewhere belongs to it too.
+    fn at_item(&mut self, path: &Path) -> Result<Vec<Delivery>, SceneError> {
+        let item = stac::read(path)?;
+        let mut met = Deliveries::default();
+        for file in &item.data {
+            for delivery in self.at_file(file).map_err(|e| stac::behind(path, file, e))? {
+                met.add(delivery);
+            }
+        }
+        for delivery in &mut met.all {
+            if let Kind::Jilin1(images) = &mut delivery.kind {
+                for image in images {
+                    let elsewhere = |f: &&PathBuf| f.parent() != image.image.parent();
+                    image.beside.extend(item.metadata.iter().filter(elsewhere).cloned());
+                    image.beside.sort_unstable();
+                    image.beside.dedup();
+                }
+            }
+        }
+        Ok(met.all)
+    }
+}
+
+impl Deliveries {
+    /// The deliveries of a scene.
+    fn of(&self, id: &str) -> impl Iterator<Item = &Delivery> {
+        self.by_id.get(&id.to_ascii_lowercase()).into_iter().flatten().filter_map(|k| self.all.get(*k))
+    }
+
+    /// Adds a delivery, or what is new in it to the one of the same scene.
+    fn add(&mut self, new: Delivery) {
+        let same = self.by_id.entry(new.id.to_ascii_lowercase()).or_default();
+        for k in same.iter() {
+            let Some(known) = self.all.get_mut(*k) else { continue };
+            match (&mut known.kind, &new.kind) {
+                (Kind::Jilin1(images), Kind::Jilin1(more)) => {
+                    more.iter().for_each(|found| add_image(images, found));
+                    // Names that differ in case alone are one scene, whichever of them came first.
+                    known.id = new.id.min(std::mem::take(&mut known.id));
+                    return;
+                }
+                (Kind::Sidecar(a), Kind::Sidecar(b)) if same_file(a, b) => return,
+                _ => {}
+            }
+        }
+        same.push(self.all.len());
+        self.all.push(new);
+    }
+}
+
+/// Adds an image, or what is new beside it, in the order of parts and places.
+fn add_image(images: &mut Vec<Found>, found: &Found) {
+    match images.iter_mut().find(|i| same_file(&i.image, &found.image)) {
+        Some(known) => {
+            known.beside.extend(found.beside.iter().cloned());
+            known.beside.sort_unstable();
+            known.beside.dedup();
+        }
+        None => {
+            images.push(found.clone());
+            images.sort_by(|a, b| (a.name.part, &a.image).cmp(&(b.name.part, &b.image)));
+        }
+    }
+}
+
+fn same_file(a: &Path, b: &Path) -> bool {
+    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+}
+
+/// The deliveries of a folder itself.
+fn look(listing: &Folder) -> Result<Deliveries, SceneError> {
+    let mut found = Deliveries::default();
+    if let Some(path) = listing.files.iter().find(|path| files::file_name(path) == SIDECAR) {
+        found.add(of_sidecar(path));
+        return Ok(found);
+    }
+    for image in jilin1::images(listing) {
+        let mut both = Vec::new();
+        with_sibling(image)?.iter().for_each(|image| add_image(&mut both, image));
+        if let Some(first) = both.first() {
+            found.add(Delivery { id: first.name.scene_id(), kind: Kind::Jilin1(both) });
+        }
+    }
+    Ok(found)
+}
+
+fn of_sidecar(path: &Path) -> Delivery {
+    Delivery { id: sidecar::id(path), kind: Kind::Sidecar(path.into()) }
+}
+
+/// An image, and the image of the other part in the sibling folder `…_PAN` or `…_MSS`, if there is one.
+fn with_sibling(found: Found) -> Result<Vec<Found>, SceneError> {
+    let sibling = || {
+        let folder = found.image.parent()?;
+        let (name, parent) = (files::file_name(folder), folder.parent()?);
+        let own = name::parse(&name)?;
+        let (this, other) = match own.part? {
+            PartToken::Pan => ("PAN", "MSS"),
+            PartToken::Mss => ("MSS", "PAN"),
+            PartToken::Psh | PartToken::Band(_) => return None,
+        };
+        // The part stands behind the stem, so the camera `MSS` in front of it is left alone.
+        let (stem, tail) = name.split_at_checked(own.stem.len())?;
+        let other = parent.join(format!("{stem}{}", tail.to_ascii_uppercase().replace(this, other)));
+        other.is_dir().then_some(other)
+    };
+    let mut both = Vec::new();
+    if let Some(folder) = sibling() {
+        let of_scene = |f: &Found| f.name.same_scene(&found.name);
+        both = jilin1::images(&files::list(&folder)?).into_iter().filter(of_scene).collect();
+    }
+    both.insert(0, found);
+    Ok(both)
+}
+
+/// What a name that is no scene's says all the same.
+fn odd_name(file: &str) -> Option<String> {
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    if files::tiff_stem(file).is_some() {
+        let level = name::mosaic_level(stem)?;
+        return Some(format!(
+            "`{file}`, a mosaic by its level `{level}`, whose name says neither camera nor bands nor when its pixels were \
+             taken (in `{SIDECAR}`: `period`)"
+        ));
+    }
+    let video = [".avi", ".mp4"].iter().any(|suffix| files::strip_suffix(file, suffix).is_some());
+    let level = name::parse(stem).filter(|_| video)?.level?;
+    Some(format!("`{file}`, a video by its level `{level}`, which has no single frame (those are images of level L1A)"))
+}
+
+fn no_delivery(folder: &Path, listing: &Folder) -> SceneError {
+    let names: Vec<_> = listing.files.iter().map(|p| files::file_name(p)).collect();
+    let images: Vec<_> = names.iter().filter(|n| files::tiff_stem(n).is_some()).collect();
+    let found = match (names.iter().find_map(|n| odd_name(n)), images.first()) {
+        (Some(odd), _) => odd,
+        (None, Some(first)) => format!("{} TIFF files without Jilin-1 names, `{first}` the first", images.len()),
+        (None, None) => format!("{} files and {} folders, no image", listing.files.len(), listing.folders.len()),
+    };
+    SceneError::NotADelivery {
+        path: folder.into(),
+        found,
+        expected: format!(
+            "images named as `JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_PAN.tif`, or a `{SIDECAR}`"
+        ),
+    }
+}

@@ -1,0 +1,161 @@
+//! Scene-wide numbers that a pass needs beforehand, made once per scene from a first look at it.
+//!
+//! Invariants:
+//!
+//! - The look is a fixed set of windows that depends on the size of the image alone ([`windows`]), so the survey is the
+//!   same whoever makes it, with any number of threads, for one cell or for all.
+//! - Numbers are in DN: what they mean as radiance or reflectance is the calibration's business.
+
+mod dark;
+mod stretch;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub use dark::Dark;
+pub use stretch::Range;
+
+use crate::error::{Class, Classify};
+use crate::grid::Window;
+use crate::scene::Role;
+
+/// Edge of a window, pixels.
+const SIDE: usize = 64;
+
+/// Most windows along each axis: 16 × 16 of 64 × 64 pixels are a million samples, whose mean is known to a thousandth
+/// of their spread.
+const MOST: usize = 16;
+
+/// What is asked of a survey, by band.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// Bands whose dark level is wanted.
+    pub dark: BTreeSet<Role>,
+    /// Bands whose range for display is wanted.
+    pub stretch: BTreeSet<Role>,
+}
+
+impl Request {
+    /// True when nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.dark.is_empty() && self.stretch.is_empty()
+    }
+
+    /// All bands that have to be looked at.
+    pub fn bands(&self) -> BTreeSet<Role> {
+        &self.dark | &self.stretch
+    }
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Survey {
+    /// Dark level by band.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dark: BTreeMap<Role, Dark>,
+    /// Range for display by band.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stretch: BTreeMap<Role, Range>,
+}
+
+impl Survey {
+    /// Adds what was asked of one band, from the samples of its windows.
+    ///
+    /// # Units
+    /// DN.
+    ///
+    /// # Invalid pixels
+    /// NaN.
+    ///
+    /// # Errors
+    /// [`SurveyError`].
+    pub fn add(&mut self, request: &Request, role: Role, samples: &[Vec<f32>]) -> Result<(), SurveyError> {
+        if request.dark.contains(&role) {
+            self.dark.insert(role, dark::measure(role, samples)?);
+        }
+        if request.stretch.contains(&role) {
+            self.stretch.insert(role, stretch::measure(samples));
+        }
+        Ok(())
+    }
+
+    /// Adds what another survey found.
+    pub fn merge(&mut self, other: Self) {
+        self.dark.extend(other.dark);
+        self.stretch.extend(other.stretch);
+    }
+}
+
+/// A survey is not possible.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SurveyError {
+    /// Too few windows without light.
+    #[error(
+        "the dark level of band {role} cannot be measured: {found} of {looked_at} windows show unlit ground, {needed} are needed; state it: `dark_dn` and `lit_threshold` in the `[night]` section"
+    )]
+    NoDarkGround {
+        /// The band.
+        role: Role,
+        /// Windows without light.
+        found: usize,
+        /// Windows that were looked at.
+        looked_at: usize,
+        /// The fewest that will do.
+        needed: usize,
+    },
+}
+
+impl Classify for SurveyError {
+    fn class(&self) -> Class {
+        Class::Input
+    }
+}
+
+/// The windows of the first look at an image, row by row: up to 16 × 16 of 64 × 64 pixels, evenly spread.
+pub fn windows(rows: usize, cols: usize) -> Vec<Window> {
+    let starts = |n: usize| -> Vec<usize> {
+        let count = (n / SIDE).clamp(1, MOST);
+        (0..count).map(|k| ((2 * k + 1) * n / (2 * count)).saturating_sub(SIDE / 2)).collect()
+    };
+    let (tall, wide) = (SIDE.min(rows), SIDE.min(cols));
+    let lefts = starts(cols);
+    starts(rows)
+        .into_iter()
+        .flat_map(|r| lefts.iter().map(move |c| (r, *c)))
+        .map(|(r, c)| Window::new(r as i64, c as i64, tall, wide))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_lie_inside_apart_and_evenly() {
+        for (rows, cols) in [(1, 1), (64, 63), (65, 200), (1000, 4096), (40_000, 17)] {
+            let all = windows(rows, cols);
+            assert!(!all.is_empty() && all.len() <= MOST * MOST);
+            let mut seen = BTreeSet::new();
+            for w in &all {
+                assert!(w.row >= 0 && w.col >= 0, "{rows} {cols} {w}");
+                assert!(w.row as usize + w.rows <= rows && w.col as usize + w.cols <= cols, "{rows} {cols} {w}");
+                assert!(seen.insert((w.row, w.col)));
+            }
+            let lefts: BTreeSet<i64> = all.iter().map(|w| w.col).collect();
+            let lefts: Vec<i64> = lefts.into_iter().collect();
+            assert!(lefts.windows(2).all(|p| p[1] - p[0] >= SIDE as i64), "{lefts:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_survive_their_document() {
+        let mut s = Survey::default();
+        s.dark.insert(Role::R, Dark { level: 0.1 + 0.2, sigma: 1.0 / 3.0, standard_error: 1e-17, windows: 7 });
+        s.stretch.insert(Role::B, Range { low: -1.5, high: 4095.0, highlight: 4096.0 });
+        let text = serde_json::to_string_pretty(&s).unwrap();
+        let back: Survey = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, s);
+    }
+}
