@@ -3,7 +3,7 @@
 //! Steps work on pieces small enough to stay in the first-level cache, in `f64` from the scaling of the samples to the
 //! result.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 use crate::linear::Linear;
 
@@ -82,7 +82,7 @@ pub fn evaluate(steps: &[Step], result: Operand, inputs: &[Input<'_>], scratch: 
     scratch.planes.resize(inputs.len().max(scratch.planes.len()), [0.0; PIECE]);
     scratch.registers.resize(used.max(scratch.registers.len()), [0.0; PIECE]);
     let (planes, registers) = (&mut scratch.planes[..], &mut scratch.registers[..]);
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for (piece, out) in out.chunks_mut(PIECE).enumerate() {

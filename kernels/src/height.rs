@@ -1,6 +1,11 @@
 //! Terrain height at a point: bilinear between the centres of the DEM's pixels.
 
-use pulp::Arch;
+use crate::simd::vectorized;
+
+use crate::resample::last_bits;
+
+/// Points of a piece.
+const PIECE: usize = 256;
 
 /// A window of a DEM, row by row.
 #[derive(Debug, Clone, Copy)]
@@ -20,26 +25,34 @@ pub struct Surface<'a> {
 pub fn sample(surface: Surface<'_>, col: &[f64], row: &[f64], out: &mut [f64]) {
     assert!(col.len() == out.len() && row.len() == out.len(), "one height per point");
     assert_eq!(surface.heights.len(), surface.rows * surface.cols, "a whole window");
-    let at = |r: usize, c: usize| f64::from(surface.heights[r * surface.cols + c]);
-    // Compiled per level so that rounding is an instruction and no call.
-    Arch::new().dispatch(
+    let (cols, rows) = (surface.cols, surface.rows);
+    let (last_col, last_row) = (cols.saturating_sub(1) as f64, rows.saturating_sub(1) as f64);
+    vectorized(
         #[inline(always)]
         || {
-            for ((o, c), r) in out.iter_mut().zip(col).zip(row) {
-                let (c0, r0) = (c.floor(), r.floor());
-                let inside =
-                    c0 >= 0.0 && r0 >= 0.0 && *c <= (surface.cols - 1) as f64 && *r <= (surface.rows - 1) as f64;
-                *o = if inside {
-                    let (fc, fr) = (c - c0, r - r0);
-                    let (c0, r0) = (c0 as usize, r0 as usize);
+            // Places first, which is arithmetic of one width, then the four heights around each.
+            let (mut base, mut fc, mut fr) = ([0u32; PIECE], [0.0f64; PIECE], [0.0f64; PIECE]);
+            for ((out, col), row) in out.chunks_mut(PIECE).zip(col.chunks(PIECE)).zip(row.chunks(PIECE)) {
+                for (i, (c, r)) in col.iter().zip(row).enumerate() {
+                    let (c0, r0) = (c.floor(), r.floor());
+                    (fc[i], fr[i]) = (c - c0, r - r0);
+                    let inside = (*c >= 0.0) & (*r >= 0.0) & (*c <= last_col) & (*r <= last_row);
+                    base[i] = if inside { last_bits(r0 * cols as f64 + c0) } else { u32::MAX };
+                }
+                for (i, o) in out.iter_mut().enumerate() {
+                    let p = base[i] as usize;
                     // On the last row or column the second neighbour has weight 0: take the first instead of reading outside.
-                    let (c1, r1) = (c0 + usize::from(fc > 0.0), r0 + usize::from(fr > 0.0));
-                    let upper = at(r0, c0) + (at(r0, c1) - at(r0, c0)) * fc;
-                    let lower = at(r1, c0) + (at(r1, c1) - at(r1, c0)) * fc;
-                    upper + (lower - upper) * fr
-                } else {
-                    f64::NAN
-                };
+                    let right = usize::from(fc[i] > 0.0);
+                    let below = if fr[i] > 0.0 { cols } else { 0 };
+                    let at = |k: usize| surface.heights.get(p + k).map_or(f64::NAN, |h| f64::from(*h));
+                    *o = if base[i] == u32::MAX {
+                        f64::NAN
+                    } else {
+                        let upper = at(0) + (at(right) - at(0)) * fc[i];
+                        let lower = at(below) + (at(below + right) - at(below)) * fc[i];
+                        upper + (lower - upper) * fr[i]
+                    };
+                }
             }
         },
     );

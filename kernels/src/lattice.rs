@@ -1,6 +1,6 @@
 //! Smooth functions of pixel position, known on a lattice of pixel corners and interpolated bilinearly between.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 /// Writes the values at the centres of pixels `first_col..first_col + out.len()` of one pixel row.
 ///
@@ -18,7 +18,7 @@ pub fn interpolate_row(upper: &[f64], lower: &[f64], weight: f64, step: usize, f
         let run = (step - start).min(out.len() - done);
         let (a, b) = (node(k), node(k + 1));
         let slope = (b - a) * per_step;
-        Arch::new().dispatch(
+        vectorized(
             #[inline(always)]
             || {
                 for (i, o) in out[done..done + run].iter_mut().enumerate() {

@@ -19,5 +19,6 @@ pub mod pyramid;
 pub mod quantize;
 pub mod resample;
 pub mod rpc;
+mod simd;
 pub mod state;
 pub mod stats;

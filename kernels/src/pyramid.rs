@@ -1,7 +1,7 @@
 //! Halving of stored values for overviews. Each output pixel stands for the up to four input pixels at twice its position;
 //! at an odd edge it stands for two or one, so no edge pixel is lost (sizes are halved with ceil).
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 /// A plane of pixels in which samples of one band stand `stride` apart.
 #[derive(Debug, Clone, Copy)]
@@ -124,7 +124,7 @@ macro_rules! average_integer {
             // Whole pairs of pixels to a piece, and at least one.
             let piece = (PIECE / (2 * stride)).max(1) * 2 * stride;
             let (mut sums, mut counts) = (vec![0; piece], vec![0; piece]);
-            Arch::new().dispatch(
+            vectorized(
                 #[inline(always)]
                 || {
                     for (rows, out) in src.chunks(2 * line).zip(dst.chunks_exact_mut(half.cols * stride)) {

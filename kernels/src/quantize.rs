@@ -1,8 +1,11 @@
 //! From planes to stored numbers.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 use crate::linear::Linear;
+
+/// Samples of a piece.
+const PIECE: usize = 256;
 
 /// How stored values and physical values belong together: `physical = stored · scale`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,43 +20,53 @@ pub struct Scale {
     pub nodata: i32,
 }
 
-macro_rules! quantize {
-    ($name:ident, $t:ty) => {
-        /// Rounds the value of each sample (`linear` of it, in `f64`) to the nearest stored step, half to even, and says in
-        /// `clipped` (set to 1, else 0) where a valid value had to be clipped to fit. Returns how many were.
-        ///
-        /// # Invalid pixels
-        /// NaN gives `scale.nodata`; no valid value ever does.
-        pub fn $name<S>(samples: &[S], linear: Linear, scale: Scale, out: &mut [$t], clipped: &mut [u8]) -> u64
-        where
-            S: Copy + Into<f64>,
-        {
-            assert!(samples.len() == out.len() && samples.len() == clipped.len(), "one output per sample");
-            assert!(scale.nodata < scale.min || scale.nodata > scale.max, "nodata is no valid value");
-            let (min, max) = (f64::from(scale.min), f64::from(scale.max));
-            let per_step = 1.0 / scale.step;
-            let (nodata, low) = (scale.nodata as $t, scale.min);
-            Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for ((o, c), v) in out.iter_mut().zip(clipped.iter_mut()).zip(samples) {
-                        let value = linear.apply((*v).into());
-                        let valid = !value.is_nan();
-                        let steps = (value * per_step).round_ties_even();
-                        let bounded = steps.max(min).min(max);
-                        *c = u8::from(valid & (bounded != steps));
-                        let stored = if valid { bounded } else { f64::from(low) };
-                        *o = if valid { stored as i32 as $t } else { nodata };
-                    }
-                },
-            );
-            clipped.iter().map(|c| u64::from(*c)).sum()
-        }
-    };
+/// Rounds the value of each sample (`linear` of it, in `f64`) to the nearest stored step, half to even. Returns how many
+/// valid values had to be clipped to fit; `clipped` says which (1, else 0).
+///
+/// # Invalid pixels
+/// NaN gives `scale.nodata`; no valid value ever does.
+pub fn quantize_i16<S>(samples: &[S], linear: Linear, scale: Scale, out: &mut [i16], clipped: &mut [u8]) -> u64
+where
+    S: Copy + Into<f64>,
+{
+    /// Added to a number of few bits, it leaves them in the last bits of the sum: 1.5 · 2⁵².
+    const LAST_BITS: f64 = 6_755_399_441_055_744.0;
+    assert!(samples.len() == out.len() && samples.len() == clipped.len(), "one output per sample");
+    assert!(scale.nodata < scale.min || scale.nodata > scale.max, "nodata is no valid value");
+    assert!(scale.min >= i32::from(i16::MIN) && scale.max <= i32::from(i16::MAX), "steps fit");
+    let (min, max) = (f64::from(scale.min), f64::from(scale.max));
+    let per_step = 1.0 / scale.step;
+    let nodata = scale.nodata as i16;
+    let is_clipped = |steps: f64| (steps < min) | (steps > max);
+    let mut count = 0;
+    vectorized(
+        #[inline(always)]
+        || {
+            // One thing at a time over a piece in the first-level cache, so that each loop is of one width.
+            let mut steps = [0.0f64; PIECE];
+            for ((out, clipped), samples) in
+                out.chunks_mut(PIECE).zip(clipped.chunks_mut(PIECE)).zip(samples.chunks(PIECE))
+            {
+                let steps = &mut steps[..samples.len()];
+                for (s, v) in steps.iter_mut().zip(samples) {
+                    *s = (linear.apply((*v).into()) * per_step).round_ties_even();
+                }
+                count += steps.iter().map(|s| u64::from(is_clipped(*s))).sum::<u64>();
+                for (o, s) in out.iter_mut().zip(&*steps) {
+                    // Comparisons are false for NaN, which becomes the lowest step and is then replaced.
+                    let above = if *s > min { *s } else { min };
+                    let bounded = if above < max { above } else { max };
+                    let stored = (bounded + LAST_BITS).to_bits() as u32 as i16;
+                    *o = if s.is_nan() { nodata } else { stored };
+                }
+                for (c, s) in clipped.iter_mut().zip(&*steps) {
+                    *c = u8::from(is_clipped(*s));
+                }
+            }
+        },
+    );
+    count
 }
-
-quantize!(quantize_i16, i16);
-quantize!(quantize_u16, u16);
 
 /// Samples for display: `low` and all below become 1, `high` and all above 255, and what is between follows the power
 /// `gamma` of its share of the range.
@@ -75,7 +88,7 @@ pub fn display(samples: &[f32], linear: Linear, (low, high): (f64, f64), gamma: 
 /// NaN stays NaN; a value too large for `f32` becomes NaN, as no reader takes infinity for a measurement.
 pub fn float<S: Copy + Into<f64>>(samples: &[S], linear: Linear, out: &mut [f32]) {
     assert!(samples.len() == out.len(), "one output per sample");
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for (o, v) in out.iter_mut().zip(samples) {

@@ -4,7 +4,7 @@
 //! carry at least half of the weight. So outlines neither grow nor shrink by more than half a pixel, nothing invalid ever
 //! leaks into a value, and such pixels carry the [`EDGE`] bit.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 use crate::state::{EDGE, NODATA, PARTIAL};
 
@@ -17,6 +17,8 @@ pub struct Source<'a> {
     pub bands: usize,
     /// One state per pixel.
     pub state: &'a [u16],
+    /// True when no state has any bit: then none is looked up.
+    pub clean: bool,
     /// Rows of the window.
     pub rows: usize,
     /// Columns of the window.
@@ -70,7 +72,7 @@ pub fn bilinear(src: Source<'_>, col: &[f64], row: &[f64], taps: &mut Taps, out:
     assert!(row.len() == n && out.state.len() == n, "one result per position");
     assert!(src.state.len() == pixels && src.samples.len() == bands * pixels, "whole pixels");
     assert_eq!(out.planes.len(), bands * out.plane_len, "a plane per band");
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             find_neighbours(src, col, row, taps, out.state);
@@ -95,32 +97,52 @@ fn find_neighbours(src: Source<'_>, col: &[f64], row: &[f64], taps: &mut Taps, s
     taps.fx.clear();
     taps.fy.clear();
     taps.hard.clear();
-    for (i, (c, r)) in col.iter().zip(row).enumerate() {
+    let n = col.len();
+    taps.base.resize(n, NONE);
+    taps.fx.resize(n, 0.0);
+    taps.fy.resize(n, 0.0);
+    let (cols, rows) = (src.cols as f64, src.rows as f64);
+    let places = taps.base.iter_mut().zip(&mut taps.fx).zip(&mut taps.fy);
+    for (((base, fx), fy), (c, r)) in places.zip(col.iter().zip(row)) {
         let (c0, r0) = (c.floor(), r.floor());
-        let whole = c0 >= 0.0 && r0 >= 0.0 && c0 < src.cols as f64 - 1.0 && r0 < src.rows as f64 - 1.0;
-        let mut base = NONE;
-        let (fx, fy) = ((c - c0) as f32, (r - r0) as f32);
+        let whole = (c0 >= 0.0) & (r0 >= 0.0) & (c0 < cols - 1.0) & (r0 < rows - 1.0);
+        (*fx, *fy) = ((c - c0) as f32, (r - r0) as f32);
+        *base = if whole { last_bits(r0 * cols + c0) } else { NONE };
+    }
+    for i in 0..n {
         state[i] = NODATA;
-        if whole {
-            let p = r0 as usize * src.cols + c0 as usize;
+        let base = taps.base[i];
+        if base == NONE {
+            let (c0, r0) = (col[i].floor(), row[i].floor());
+            if c0 >= -1.0 && r0 >= -1.0 && c0 < cols && r0 < rows {
+                taps.hard.push(i as u32);
+            }
+        } else if src.clean {
+            state[i] = 0;
+        } else {
+            let p = base as usize;
             let q = p + src.cols;
             let s = [src.state[p], src.state[p + 1], src.state[q], src.state[q + 1]];
             if (s[0] | s[1] | s[2] | s[3]) & (NODATA | PARTIAL) == 0 {
                 // A neighbour without weight says nothing about the pixel.
-                let right = if fx > 0.0 { u16::MAX } else { 0 };
-                let below = if fy > 0.0 { u16::MAX } else { 0 };
+                let right = if taps.fx[i] > 0.0 { u16::MAX } else { 0 };
+                let below = if taps.fy[i] > 0.0 { u16::MAX } else { 0 };
                 state[i] = s[0] | (s[1] & right) | (s[2] & below) | (s[3] & right & below);
-                base = p as u32;
-            } else if s.iter().any(|s| s & NODATA == 0) {
-                taps.hard.push(i as u32);
+            } else {
+                taps.base[i] = NONE;
+                if s.iter().any(|s| s & NODATA == 0) {
+                    taps.hard.push(i as u32);
+                }
             }
-        } else if c0 >= -1.0 && r0 >= -1.0 && c0 < src.cols as f64 && r0 < src.rows as f64 {
-            taps.hard.push(i as u32);
         }
-        taps.base.push(base);
-        taps.fx.push(fx);
-        taps.fy.push(fy);
     }
+}
+
+/// A whole number of at most 32 bits as an integer, without the care that casts take for others: added to 1.5 · 2⁵², it
+/// stands in the last bits of the sum.
+#[inline(always)]
+pub(crate) fn last_bits(whole: f64) -> u32 {
+    (whole + 6_755_399_441_055_744.0).to_bits() as u32
 }
 
 /// Puts the samples of planes side by side: `out` is (pixel, band).
@@ -137,7 +159,7 @@ pub fn interleave(planes: &[f32], bands: usize, out: &mut [f32]) {
             }
         }
     }
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || match bands {
             1 => out.copy_from_slice(planes),
@@ -163,19 +185,29 @@ fn between(top: [f32; 2], bottom: [f32; 2], fx: f32, fy: f32) -> f32 {
 /// All `B` bands of a row.
 #[inline(always)]
 fn interpolate<const B: usize>(src: Source<'_>, taps: &Taps, out: &mut Row<'_>) {
+    /// Pixels of a piece, which are put apart into planes while they are in the first-level cache.
+    const PIECE: usize = 128;
     let n = taps.base.len();
-    let mut planes = out.planes.chunks_exact_mut(out.plane_len.max(1)).map(|p| &mut p[out.offset..out.offset + n]);
-    let mut targets: [&mut [f32]; B] = std::array::from_fn(|_| planes.next().unwrap_or_default());
-    for (i, ((base, fx), fy)) in taps.base.iter().zip(&taps.fx).zip(&taps.fy).enumerate() {
-        let mut values = [f32::NAN; B];
-        if *base != NONE {
-            let p = *base as usize * B;
-            let q = p + src.cols * B;
-            let (top, bottom) = (&src.samples[p..p + 2 * B], &src.samples[q..q + 2 * B]);
-            values = std::array::from_fn(|b| between([top[b], top[B + b]], [bottom[b], bottom[B + b]], *fx, *fy));
+    let mut together = [[f32::NAN; B]; PIECE];
+    for start in (0..n).step_by(PIECE) {
+        let end = (start + PIECE).min(n);
+        let places = taps.base[start..end].iter().zip(&taps.fx[start..end]).zip(&taps.fy[start..end]);
+        for (values, ((base, fx), fy)) in together.iter_mut().zip(places) {
+            *values = [f32::NAN; B];
+            if *base != NONE {
+                let p = *base as usize * B;
+                let q = p + src.cols * B;
+                let (top, bottom) = (&src.samples[p..p + 2 * B], &src.samples[q..q + 2 * B]);
+                let ((a, b), (c, d)) = (top.split_at(B), bottom.split_at(B));
+                for k in 0..B {
+                    values[k] = between([a[k], b[k]], [c[k], d[k]], *fx, *fy);
+                }
+            }
         }
-        for (target, value) in targets.iter_mut().zip(values) {
-            target[i] = value;
+        for k in 0..B {
+            let at = k * out.plane_len + out.offset;
+            let target = &mut out.planes[at + start..at + end];
+            target.iter_mut().zip(&together).for_each(|(t, v)| *t = v[k]);
         }
     }
 }
@@ -258,7 +290,14 @@ mod tests {
         let mut values = vec![0.0; bands * at.len()];
         let mut out_state = vec![0; at.len()];
         let mut out = Row { planes: &mut values, plane_len: at.len(), offset: 0, state: &mut out_state };
-        bilinear(Source { samples: &samples, bands, state, rows, cols }, &col, &row, &mut Taps::default(), &mut out);
+        let clean = state.iter().all(|s| *s == 0);
+        bilinear(
+            Source { samples: &samples, bands, state, clean, rows, cols },
+            &col,
+            &row,
+            &mut Taps::default(),
+            &mut out,
+        );
         (values, out_state)
     }
 
@@ -316,7 +355,7 @@ mod tests {
         let mut values = [0.0; 2];
         let mut state = [0; 2];
         let mut out = Row { planes: &mut values, plane_len: 2, offset: 0, state: &mut state };
-        let src = Source { samples: &[], bands: 1, state: &[], rows: 0, cols: 0 };
+        let src = Source { samples: &[], bands: 1, state: &[], clean: false, rows: 0, cols: 0 };
         bilinear(src, &[0.0, 1.0], &[0.0, 1.0], &mut Taps::default(), &mut out);
         assert!(values.iter().all(|v| v.is_nan()));
         assert_eq!(state, [NODATA; 2]);

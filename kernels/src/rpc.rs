@@ -1,6 +1,6 @@
 //! Rational polynomial camera: ground to image.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 /// A rational polynomial model ready for evaluation.
 ///
@@ -91,10 +91,10 @@ impl Model {
     pub fn image_from_ground(&self, lon: &[f64], lat: &[f64], height: &[f64], col: &mut [f64], row: &mut [f64]) {
         let n = col.len();
         assert!(lon.len() == n && lat.len() == n && height.len() == n && row.len() == n, "one result per point");
-        Arch::new().dispatch(
+        vectorized(
             #[inline(always)]
             || {
-                for ((((lon, lat), h), c), r) in lon.iter().zip(lat).zip(height).zip(col).zip(row) {
+                for ((((lon, lat), h), c), r) in lon.iter().zip(lat).zip(height).zip(&mut *col).zip(&mut *row) {
                     (*c, *r) = self.project(*lon, *lat, *h);
                 }
             },

@@ -4,7 +4,7 @@
 //! Bits 0 to 7 keep the meaning and position they have in Landsat Collection 2 QA_PIXEL (USGS LSDS-1619), so existing
 //! readers work unchanged; of them only bit 0 is set so far. Where bit 0 is set no other bit is.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 /// No measurement in any band.
 pub const NODATA: u16 = 1 << 0;
@@ -22,7 +22,7 @@ pub const EDGE: u16 = 1 << 11;
 /// # Invalid pixels
 /// NaN stays NaN; a NaN `fill` marks none.
 pub fn fill_to_nan(samples: &mut [f32], fill: f32) {
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for v in &mut *samples {
@@ -35,7 +35,7 @@ pub fn fill_to_nan(samples: &mut [f32], fill: f32) {
 /// Sets [`SATURATED`] where a sample is at or above `ceiling`.
 pub fn mark_saturated(samples: &[f32], ceiling: f32, state: &mut [u16]) {
     assert_eq!(samples.len(), state.len(), "one state per sample");
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for (s, v) in state.iter_mut().zip(samples) {
@@ -57,7 +57,7 @@ pub fn mark_invalid(planes: &[f32], state: &mut [u16]) {
     assert_eq!(planes.len() % pixels, 0, "whole planes");
     let bands = (planes.len() / pixels) as u16;
     let mut invalid = [0u16; PIECE];
-    Arch::new().dispatch(
+    vectorized(
         #[inline(always)]
         || {
             for (piece, states) in state.chunks_mut(PIECE).enumerate() {

@@ -1,6 +1,6 @@
 //! Exact statistics of stored values. Integers are summed exactly, so any order of merging gives the same numbers.
 
-use pulp::Arch;
+use crate::simd::vectorized;
 
 /// Count, extremes and power sums of integer samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,55 +46,64 @@ impl IntegerStats {
     }
 }
 
-/// Samples of a band that are summed in 32 bits before they are carried over: 2¹⁵ of 16 bits fit.
-const PIECE: usize = 1 << 12;
+/// Samples that are summed in 32 bits before they are carried over: 2¹⁵ of 16 bits fit into each lane.
+const PIECE: usize = 1 << 14;
 
 /// Adds pixel-interleaved samples to the statistics of their bands, of which there are `stats.len()`.
 ///
 /// # Invalid pixels
 /// Samples equal to `nodata` do not count.
 pub fn add_interleaved<T: Copy + Into<i32>>(stats: &mut [IntegerStats], samples: &[T], nodata: i32) {
-    /// Sums of a piece, band by band.
+    /// Sums of a piece in `L` lanes, a whole number of pixels: sample `i` goes to lane `i % L`.
     #[inline(always)]
-    fn add<T: Copy + Into<i32>, const B: usize>(stats: &mut [IntegerStats], samples: &[T], nodata: i32) {
-        let (mut counts, mut sums, mut squares) = ([0i32; B], [0i32; B], [0i64; B]);
-        let (mut min, mut max) = ([i32::MAX; B], [i32::MIN; B]);
-        for pixel in samples.chunks_exact(B) {
-            for b in 0..B {
-                let v: i32 = pixel[b].into();
-                let valid = v != nodata;
-                let counted = if valid { v } else { 0 };
-                counts[b] += i32::from(valid);
-                sums[b] += counted;
-                squares[b] += i64::from(counted) * i64::from(counted);
-                min[b] = min[b].min(if valid { v } else { i32::MAX });
-                max[b] = max[b].max(if valid { v } else { i32::MIN });
+    fn add<T: Copy + Into<i32>, const L: usize>(stats: &mut [IntegerStats], samples: &[T], nodata: i32) {
+        let (mut counts, mut sums, mut squares) = ([0i32; L], [0i32; L], [0i64; L]);
+        let (mut min, mut max) = ([i32::MAX; L], [i32::MIN; L]);
+        let mut one = |j: usize, v: T| {
+            let v: i32 = v.into();
+            let valid = v != nodata;
+            let counted = if valid { v } else { 0 };
+            counts[j] += i32::from(valid);
+            sums[j] += counted;
+            squares[j] += i64::from(counted) * i64::from(counted);
+            let (low, high) = if valid { (v, v) } else { (i32::MAX, i32::MIN) };
+            min[j] = if low < min[j] { low } else { min[j] };
+            max[j] = if high > max[j] { high } else { max[j] };
+        };
+        let whole = samples.chunks_exact(L);
+        let rest = whole.remainder();
+        for chunk in whole {
+            for j in 0..L {
+                one(j, chunk[j]);
             }
         }
-        for (b, s) in stats.iter_mut().enumerate().filter(|(b, _)| counts[*b] > 0) {
-            s.merge(&IntegerStats {
-                count: counts[b] as u64,
-                min: min[b].into(),
-                max: max[b].into(),
-                sum: sums[b].into(),
-                sum_squares: squares[b] as u128,
+        rest.iter().enumerate().for_each(|(j, v)| one(j, *v));
+        let bands = stats.len();
+        for j in (0..L).filter(|j| counts[*j] > 0) {
+            stats[j % bands].merge(&IntegerStats {
+                count: counts[j] as u64,
+                min: min[j].into(),
+                max: max[j].into(),
+                sum: sums[j].into(),
+                sum_squares: squares[j] as u128,
             });
         }
     }
-    let bands = stats.len().max(1);
-    Arch::new().dispatch(
+    let bands = stats.len();
+    if bands == 0 {
+        return;
+    }
+    vectorized(
         #[inline(always)]
         || {
             for piece in samples.chunks(PIECE * bands) {
                 match bands {
-                    1 => add::<T, 1>(stats, piece, nodata),
-                    3 => add::<T, 3>(stats, piece, nodata),
-                    4 => add::<T, 4>(stats, piece, nodata),
+                    1 | 2 | 4 | 8 | 16 => add::<T, 16>(stats, piece, nodata),
+                    3 | 6 | 12 | 24 => add::<T, 24>(stats, piece, nodata),
                     _ => {
                         for (b, s) in stats.iter_mut().enumerate() {
-                            piece
-                                .chunks_exact(bands)
-                                .for_each(|pixel| add::<T, 1>(std::slice::from_mut(s), &pixel[b..=b], nodata));
+                            let s = std::slice::from_mut(s);
+                            piece.chunks_exact(bands).for_each(|pixel| add::<T, 1>(s, &pixel[b..=b], nodata));
                         }
                     }
                 }

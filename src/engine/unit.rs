@@ -110,6 +110,8 @@ struct Pixels {
     /// as they are.
     samples: Vec<f32>,
     state: Vec<u16>,
+    /// No state has any bit.
+    clean: bool,
 }
 
 fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Output) -> Result<Vec<UnitSource<'a>>> {
@@ -144,7 +146,8 @@ const READ_ROWS: usize = 64;
 /// Reads a window of all bands of an input. `sample_bits` are those of a sample in the file.
 fn read(input: &Input, window: Window, as_planes: bool, sample_bits: u32, out: &mut Output) -> Result<Pixels> {
     let bands = input.bands.len();
-    let mut pixels = Pixels { window, samples: vec![0.0; bands * window.pixels()], state: vec![0; window.pixels()] };
+    let (samples, state) = (vec![0.0; bands * window.pixels()], vec![0; window.pixels()]);
+    let mut pixels = Pixels { window, samples, state, clean: false };
     if as_planes {
         read_planes(input, window, &mut pixels.samples, &mut pixels.state, sample_bits, out)?;
         return Ok(pixels);
@@ -158,6 +161,7 @@ fn read(input: &Input, window: Window, as_planes: bool, sample_bits: u32, out: &
         read_planes(input, part, planes, &mut pixels.state[at.clone()], sample_bits, out)?;
         resample::interleave(planes, bands, &mut pixels.samples[bands * at.start..bands * at.end]);
     }
+    pixels.clean = pixels.state.iter().all(|s| *s == 0);
     Ok(pixels)
 }
 
@@ -241,6 +245,7 @@ fn resample_strip(
                 samples: &from.samples,
                 bands,
                 state: &from.state,
+                clean: from.clean,
                 rows: from.window.rows,
                 cols: from.window.cols,
             };

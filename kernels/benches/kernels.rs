@@ -1,0 +1,107 @@
+//! Kernels on one strip of pixels, as the engine calls them: `cargo bench -p fieldglow-kernels`.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use fieldglow_kernels::expression::{self, Function, Input, Operand, Step};
+use fieldglow_kernels::linear::Linear;
+use fieldglow_kernels::quantize::{self, Scale};
+use fieldglow_kernels::resample::{self, Row, Source, Taps};
+use fieldglow_kernels::stats::IntegerStats;
+use fieldglow_kernels::{height, pyramid, rpc, state, stats};
+
+const ROWS: usize = 64;
+const COLS: usize = 1024;
+const PIXELS: usize = ROWS * COLS;
+
+fn samples(n: usize) -> Vec<f32> {
+    (0..n).map(|i| (200 + (i * 7919) % 3000) as f32).collect()
+}
+
+fn kernels(c: &mut Criterion) {
+    let mut group = c.benchmark_group("strip");
+    group.throughput(Throughput::Elements(PIXELS as u64));
+
+    let planes = samples(4 * PIXELS);
+    let linear = Linear { gain: 2.4e-4, bias: 0.01 };
+    let scale = Scale { step: 1e-4, min: -32767, max: 32767, nodata: -32768 };
+    let (mut stored, mut clipped) = (vec![0i16; PIXELS], vec![0u8; PIXELS]);
+    group.bench_function("quantize_i16", |b| {
+        b.iter(|| quantize::quantize_i16(black_box(&planes[..PIXELS]), linear, scale, &mut stored, &mut clipped));
+    });
+
+    let ndvi = [
+        Step { function: Function::Sub, a: Operand::Input(0), b: Operand::Input(1), to: 0 },
+        Step { function: Function::Add, a: Operand::Input(0), b: Operand::Input(1), to: 1 },
+        Step { function: Function::Div, a: Operand::Register(0), b: Operand::Register(1), to: 0 },
+    ];
+    let inputs = [&planes[..PIXELS], &planes[PIXELS..2 * PIXELS]].map(|samples| Input { samples, linear });
+    let (mut scratch, mut values) = (expression::Scratch::default(), vec![0.0; PIXELS]);
+    group.bench_function("expression_ndvi", |b| {
+        b.iter(|| {
+            expression::evaluate(&ndvi, Operand::Register(0), black_box(&inputs), &mut scratch, &mut values);
+        });
+    });
+
+    for bands in [1, 4] {
+        let tile: Vec<i16> = (0..bands * PIXELS).map(|i| ((i * 7919) % 9000) as i16).collect();
+        let shape = pyramid::Shape { rows: ROWS, cols: COLS, stride: bands };
+        let mut half = vec![0i16; shape.halved().samples()];
+        group.bench_function(format!("average_i16_{bands}"), |b| {
+            b.iter(|| pyramid::average_i16(black_box(&tile), shape, -32768, &mut half));
+        });
+        group.bench_function(format!("statistics_{bands}"), |b| {
+            let mut sums = vec![IntegerStats::default(); bands];
+            b.iter(|| stats::add_interleaved(&mut sums, black_box(&tile), -32768));
+        });
+    }
+
+    let mut states = vec![0u16; PIXELS];
+    group.bench_function("mark_invalid", |b| b.iter(|| state::mark_invalid(black_box(&planes), &mut states)));
+
+    let (rows, cols) = (ROWS + 20, COLS + 40);
+    let source = samples(4 * rows * cols);
+    let source_state = vec![0u16; rows * cols];
+    let col: Vec<f64> = (0..COLS).map(|i| 3.3 + i as f64 * 1.01).collect();
+    let row: Vec<f64> = (0..COLS).map(|i| 2.1 + i as f64 * 0.013).collect();
+    let (mut out, mut out_state, mut taps) = (vec![0f32; 4 * PIXELS], vec![0u16; COLS], Taps::with_capacity(COLS));
+    group.bench_function("bilinear_4", |b| {
+        b.iter(|| {
+            for r in 0..ROWS {
+                let src = Source { samples: &source, bands: 4, state: &source_state, clean: true, rows, cols };
+                let mut to = Row { planes: &mut out, plane_len: PIXELS, offset: r * COLS, state: &mut out_state };
+                resample::bilinear(black_box(src), &col, &row, &mut taps, &mut to);
+            }
+        });
+    });
+
+    let coefficients = |k: usize| std::array::from_fn(|i| if i == k { 1.0 } else { 1e-4 / (1.0 + i as f64) });
+    let model = rpc::Model {
+        ground_off: [125.3, 43.9, 220.0],
+        ground_scale: [0.2, 0.15, 500.0],
+        image_off: [4000.0, 3000.0],
+        image_scale: [4100.0, 3100.0],
+        col: [coefficients(1), coefficients(0)],
+        row: [coefficients(2), coefficients(0)],
+    };
+    let lon: Vec<f64> = (0..PIXELS).map(|i| 125.2 + (i % COLS) as f64 * 2e-6).collect();
+    let lat: Vec<f64> = (0..PIXELS).map(|i| 43.8 + (i / COLS) as f64 * 2e-6).collect();
+    let metres = vec![215.0; PIXELS];
+    let (mut x, mut y) = (vec![0.0; PIXELS], vec![0.0; PIXELS]);
+    group.bench_function("rpc", |b| {
+        b.iter(|| model.image_from_ground(black_box(&lon), &lat, &metres, &mut x, &mut y));
+    });
+
+    let terrain: Vec<f32> = samples(120 * 120);
+    let surface = height::Surface { heights: &terrain, rows: 120, cols: 120 };
+    let dem_col: Vec<f64> = (0..PIXELS).map(|i| 2.0 + (i % COLS) as f64 * 0.1).collect();
+    let dem_row: Vec<f64> = (0..PIXELS).map(|i| 2.0 + (i / COLS) as f64 * 0.1).collect();
+    let mut heights = vec![0.0; PIXELS];
+    group.bench_function("height", |b| {
+        b.iter(|| height::sample(black_box(surface), &dem_col, &dem_row, &mut heights));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, kernels);
+criterion_main!(benches);
