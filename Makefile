@@ -5,10 +5,10 @@ SHELL := bash
 
 CARGO ?= cargo
 
-.PHONY: help deps build demo test lint reference docs deny oracle picture
+.PHONY: help deps build demo test test-offline lint reference docs deny oracle picture
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 deps: ## Install the Debian packages that are missing
 	@scripts/install-deps.sh
@@ -19,7 +19,10 @@ build: deps ## Build the program
 demo: build ## Simulate a delivery, make its products, check them
 	@scripts/demo.sh
 
-test: deps ## Run all tests
+test: test-offline ## Run all tests, also those that need Ceph, moto and azurite, which it installs and starts
+	@scripts/servers/with.sh $(CARGO) test --locked --test storage -- --ignored
+
+test-offline: deps ## Run all tests that need no other program's server
 	$(CARGO) test --workspace --locked
 
 lint: deps ## Check format, lints, and that the generated documentation is up to date

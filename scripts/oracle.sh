@@ -14,7 +14,10 @@ if [ ! -e "$venv/ready" ]; then
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' \
         || { echo "error: Python 3.12 or newer is needed; name one with PYTHON=" >&2; exit 1; }
     "$python" -m venv --clear "$venv"
-    "$venv/bin/pip" install -q gdal-wheel numpy spyndex rio-cogeo jsonschema referencing
+    "$venv/bin/pip" install -q gdal-wheel numpy spyndex rio-cogeo rio-tiler jsonschema referencing
     touch "$venv/ready"
 fi
-tests/oracle/run_all.sh "$target/release/fieldglow" out/oracle "${DATA:-}" "$venv/bin/python"
+command -v strace > /dev/null || (. scripts/servers/common.sh && install_packages strace)
+trap 'scripts/servers/ceph.sh stop' EXIT
+ceph=$(scripts/servers/ceph.sh start "$(scripts/servers/free-port.sh)")
+env $ceph FIELDGLOW_ORACLE_BUCKET=fieldglow-test tests/oracle/run_all.sh "$target/release/fieldglow" out/oracle "${DATA:-}" "$venv/bin/python"

@@ -25,11 +25,27 @@ pub(super) const SHA2_256: &str = "1220";
 /// # Cost
 /// Reads every file once, in pieces.
 pub fn conform_item(document: &Value, base_dir: &Path) -> Vec<Problem> {
-    let assets = document.get("assets").and_then(Value::as_object);
-    assets.into_iter().flatten().filter_map(|(key, asset)| conform_asset(key, asset, base_dir).err()).collect()
+    conform_item_in(document, |name| {
+        let path = base_dir.join(name);
+        let metadata = path.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        Ok((metadata.len(), File::open(path)?))
+    })
 }
 
-fn conform_asset(key: &str, asset: &Value, base_dir: &Path) -> Result<(), Problem> {
+/// The same for files that stand anywhere: `open` gives size and content of one, by its path relative to the Item's folder.
+pub fn conform_item_in<R: Read>(document: &Value, open: impl Fn(&str) -> io::Result<(u64, R)>) -> Vec<Problem> {
+    let assets = document.get("assets").and_then(Value::as_object);
+    assets.into_iter().flatten().filter_map(|(key, asset)| conform_asset(key, asset, &open).err()).collect()
+}
+
+fn conform_asset<R: Read>(
+    key: &str,
+    asset: &Value,
+    open: &impl Fn(&str) -> io::Result<(u64, R)>,
+) -> Result<(), Problem> {
     let (size, checksum) = (asset.get("file:size"), asset.get("file:checksum"));
     if size.is_none() && checksum.is_none() {
         return Ok(());
@@ -42,17 +58,12 @@ fn conform_asset(key: &str, asset: &Value, base_dir: &Path) -> Result<(), Proble
     let Some(path) = path_from_href(href).filter(|path| !path.is_empty()) else {
         return Err(problem("href", format!("`{href}` is no relative path, so its file cannot be checked here")));
     };
-    let path = base_dir.join(path);
-    let unreadable = |e: io::Error| problem("href", format!("`{}` cannot be read: {e}", path.display()));
-    let metadata = path.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(problem("href", format!("`{}` is no file", path.display())));
-    }
-    let found = metadata.len();
+    let unreadable = |e: io::Error| problem("href", format!("`{path}` cannot be read: {e}"));
+    let (found, file) = open(&path).map_err(unreadable)?;
     let stated = size.map(|size| size.as_u64().ok_or(size)).transpose();
     let stated = stated.map_err(|size| problem("file:size", format!("expected a number of bytes, found {size}")))?;
     if let Some(stated) = stated.filter(|stated| *stated != found) {
-        let message = format!("expected {stated} bytes, found {found} in `{}`", path.display());
+        let message = format!("expected {stated} bytes, found {found} in `{path}`");
         return Err(problem("file:size", message));
     }
     let Some(checksum) = checksum else { return Ok(()) };
@@ -61,9 +72,9 @@ fn conform_asset(key: &str, asset: &Value, base_dir: &Path) -> Result<(), Proble
         let message = format!("expected `{SHA2_256}` and 64 digits (SHA-256), found {checksum}");
         return Err(problem("file:checksum", message));
     };
-    let digest = File::open(&path).and_then(|file| sha256(file.take(found))).map_err(unreadable)?;
+    let digest = sha256(file.take(found)).map_err(unreadable)?;
     if digest != expected {
-        let message = format!("expected SHA-256 {expected}, found {digest} in `{}`", path.display());
+        let message = format!("expected SHA-256 {expected}, found {digest} in `{path}`");
         return Err(problem("file:checksum", message));
     }
     Ok(())

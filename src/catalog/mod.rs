@@ -18,7 +18,7 @@ mod validate;
 use serde_json::{Map, Number, Value};
 
 pub use collection::Gathered;
-pub use conform::conform_item;
+pub use conform::{conform_item, conform_item_in};
 pub use href::{href_from_path, path_from_href};
 pub use item::{add_asset, item};
 pub use outline::{Located, locate};

@@ -37,7 +37,7 @@ pub use geokeys::GeoKeys;
 pub use layout::{Layout, Level, TileIndex};
 pub use metadata::BandStatistics;
 pub use spec::{BandSpec, BigTiff, Color, Compression, Predictor, SampleType, Spec};
-pub use validate::{Depth, Finding, Report, validate};
+pub use validate::{Depth, Finding, Report, validate, validate_bytes};
 pub use writer::{Finished, Part, Writer};
 
 use crate::error::{Class, Classify};

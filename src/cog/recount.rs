@@ -3,15 +3,27 @@
 //! Invariant: shares nothing with the writer, so that agreement means something.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gdal::errors::Result;
 use gdal::raster::RasterBand;
+use gdal::vsi::create_mem_file_from_ref;
 use gdal::{Dataset, DatasetOptions, GdalOpenFlags};
 
 use super::BandStatistics;
 
 /// Pixels read at once, at most.
 const WINDOW_PIXELS: usize = 1 << 22;
+
+/// The same of a file in memory.
+pub(super) fn recount_bytes(bytes: &mut [u8]) -> Result<Vec<Option<BandStatistics>>> {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let name = format!("/vsimem/fieldglow/{}.tif", SERIAL.fetch_add(1, Ordering::Relaxed));
+    let file = create_mem_file_from_ref(&name, bytes)?;
+    let counted = recount(Path::new(&name));
+    drop(file);
+    counted
+}
 
 /// Statistics of all bands at full resolution, `None` for those without a valid pixel.
 pub(super) fn recount(path: &Path) -> Result<Vec<Option<BandStatistics>>> {

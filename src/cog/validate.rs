@@ -27,13 +27,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{Cursor, Read, Seek};
 use std::path::Path;
 
 use super::directory::tag;
 use super::ghost::Ghost;
 use super::image::Image;
-use super::recount::recount;
+use super::recount::{recount, recount_bytes};
 use super::tiff_reader::{Limits, Tiff};
 use super::{BandStatistics, CogError};
 use crate::error::chain;
@@ -96,17 +96,48 @@ const SMALL: u64 = 512;
 /// is wrong is in the report.
 pub fn validate(path: &Path, depth: Depth) -> Result<Report, CogError> {
     let mut report = Report::default();
-    match look(path, depth, &mut report) {
+    check_siblings(path, &mut report);
+    let source = File::open(path).map_err(|source| CogError::Read { path: path.to_owned(), source })?;
+    let found = look(path, source, depth, &mut report);
+    conclude(found, depth, || recount(path), report)
+}
+
+/// The same of a file in memory; `name` is for messages. What lies beside it is not known.
+///
+/// # Errors
+/// [`CogError::Limit`].
+pub fn validate_bytes(name: &Path, mut bytes: Vec<u8>, depth: Depth) -> Result<Report, CogError> {
+    let mut report = Report::default();
+    let found = look(name, Cursor::new(bytes.as_slice()), depth, &mut report);
+    conclude(found, depth, || recount_bytes(&mut bytes), report)
+}
+
+/// What a file says of its values.
+struct Claim {
+    stated: Vec<Stated>,
+    integer: bool,
+}
+
+fn conclude(
+    found: Result<Claim, CogError>,
+    depth: Depth,
+    recount: impl FnOnce() -> gdal::errors::Result<Vec<Option<BandStatistics>>>,
+    mut report: Report,
+) -> Result<Report, CogError> {
+    match found {
         Err(error @ CogError::Malformed { .. }) => report.error("C1", error.to_string()),
-        other => other?,
+        Err(error) => return Err(error),
+        Ok(claim) if depth == Depth::Full => match recount() {
+            Ok(counted) => check_statistics(&claim.stated, &counted, claim.integer, &mut report),
+            Err(error) => report.error("C1", format!("GDAL cannot read the file: {}", chain(&error))),
+        },
+        Ok(_) => {}
     }
     Ok(report)
 }
 
-fn look(path: &Path, depth: Depth, report: &mut Report) -> Result<(), CogError> {
-    check_siblings(path, report);
-    let failed = |source| CogError::Read { path: path.to_owned(), source };
-    let mut tiff = Tiff::open(path, File::open(path).map_err(failed)?, Limits::default())?;
+fn look<R: Read + Seek>(path: &Path, source: R, depth: Depth, report: &mut Report) -> Result<Claim, CogError> {
+    let mut tiff = Tiff::open(path, source, Limits::default())?;
     let ghost = tiff.ghost()?;
     let directories = tiff.directories()?;
     let images = directories.iter().map(|d| Image::read(&mut tiff, d)).collect::<Result<Vec<_>, _>>()?;
@@ -134,7 +165,7 @@ fn look(path: &Path, depth: Depth, report: &mut Report) -> Result<(), CogError> 
     check_masks(&masks, &levels, report);
 
     let main_directory = directories.first();
-    let text = |tiff: &mut Tiff<File>, tag| main_directory.map_or(Ok(None), |d| tiff.text(d, tag));
+    let text = |tiff: &mut Tiff<R>, tag| main_directory.map_or(Ok(None), |d| tiff.text(d, tag));
     let nodata = text(&mut tiff, tag::GDAL_NODATA)?;
     let alpha = main.alphas > 0;
     let ways = usize::from(nodata.is_some()) + usize::from(alpha) + usize::from(!masks.is_empty());
@@ -151,12 +182,8 @@ fn look(path: &Path, depth: Depth, report: &mut Report) -> Result<(), CogError> 
 
     if depth == Depth::Full {
         check_frames(&mut tiff, ghost.as_ref(), &images, report)?;
-        match recount(path) {
-            Ok(counted) => check_statistics(&stated, &counted, main.integer, report),
-            Err(error) => report.error("C1", format!("GDAL cannot read the file: {}", chain(&error))),
-        }
     }
-    Ok(())
+    Ok(Claim { stated, integer: main.integer })
 }
 
 fn check_siblings(path: &Path, report: &mut Report) {
@@ -255,8 +282,8 @@ fn check_masks(masks: &[&Image], levels: &[&Image], report: &mut Report) {
     }
 }
 
-fn check_frames(
-    tiff: &mut Tiff<File>,
+fn check_frames<R: Read + Seek>(
+    tiff: &mut Tiff<R>,
     ghost: Option<&Ghost>,
     images: &[Image],
     report: &mut Report,

@@ -12,7 +12,7 @@ use super::budget::{Budget, Reservation};
 use super::cell::OpenCell;
 use super::documents::{self, Cells};
 use super::plan::ScenePlan;
-use super::report::{self, Failure, Outcome, Progress, RunReport, SceneOutcome, Totals};
+use super::report::{self, Failure, Outcome, Progress, RunReport, SceneOutcome, StoreReport, Totals};
 use super::select::{Area, Shard};
 use super::sequencer::{self, Message, Published, UnitDone};
 use super::stop::Stop;
@@ -102,7 +102,7 @@ pub fn run(
         scenes.retain(|given| shard.takes(given.id()));
     }
     progress.run_started(scenes.len());
-    store.probe()?;
+    let found = store.probe()?;
     let cache = cache_bytes(options.memory);
     read::prepare_gdal(cache);
     let budget = Budget::new(options.memory.saturating_sub(cache).max(1));
@@ -116,6 +116,7 @@ pub fn run(
         version: env!("CARGO_PKG_VERSION"),
         pipeline: pipeline.name.clone(),
         output: store.url(),
+        store: StoreReport { found, account: store.account() },
         exit_code: 0,
         threads: options.threads.max(1),
         memory_bytes: options.memory,
@@ -175,6 +176,7 @@ pub fn run(
     {
         report.error = Some(Failure::from(&e));
     }
+    report.store.account = store.account();
     report.seconds = started.elapsed().as_secs_f64();
     report.peak_reserved_bytes = budget.peak() + cache;
     report.peak_resident_bytes = report::peak_resident_bytes();

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::error::{Class, Context, Error, chain};
 use crate::scene::Warning;
+use crate::store;
 
 /// Listens to a run. Called from several threads; must not block.
 pub trait Progress: Sync {
@@ -180,6 +181,17 @@ impl SceneOutcome {
     }
 }
 
+/// The store of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct StoreReport {
+    /// What was found out about it at the start.
+    #[serde(flatten)]
+    pub found: store::Found,
+    /// What it was asked.
+    #[serde(flatten)]
+    pub account: store::Account,
+}
+
 /// Sums over the scenes of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Totals {
@@ -222,6 +234,8 @@ pub struct RunReport {
     pub pipeline: String,
     /// Where everything stands.
     pub output: String,
+    /// What the store keeps to, and what it was asked.
+    pub store: StoreReport,
     /// What the program ends with.
     pub exit_code: u8,
     /// Workers.
@@ -343,6 +357,10 @@ mod tests {
             version: "",
             pipeline: String::new(),
             output: String::new(),
+            store: StoreReport {
+                found: store::Found { conditional_create: store::ConditionalCreate::Honoured },
+                account: store::Account::default(),
+            },
             exit_code: 0,
             threads: 1,
             memory_bytes: 0,

@@ -3,15 +3,23 @@
 //! Invariant: an object is visible whole or not at all. A file that is being written has a name nobody reads, and takes
 //! its own only after its bytes are on the disk; what is aborted leaves nothing behind.
 
-#[cfg(test)]
-mod contract;
+mod client;
+mod cloud;
+mod fault;
 mod local;
+mod patience;
+mod pull;
 mod remote;
+mod settings;
+mod upload;
+mod uploads;
 
 use std::path::PathBuf;
 
+pub use fault::Fault;
 pub use local::Local;
 pub use remote::Remote;
+pub use settings::{Environment, Settings};
 
 use sha2::{Digest, Sha256};
 
@@ -49,16 +57,14 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
-    /// An object store cannot be used as it is set up.
-    #[error(
-        "the store `{url}` cannot be written to; check the bucket, the credentials and the endpoint in the environment"
-    )]
+    /// An object store cannot be used as it is set up, or not now.
+    #[error("the store `{url}` cannot be used; check the bucket, the credentials and the endpoint in the environment")]
     Setup {
         /// The store, without credentials.
         url: String,
         /// What it says.
         #[source]
-        source: Box<object_store::Error>,
+        source: Fault,
     },
     /// A request to an object store failed, also when it was repeated.
     #[error("{action} `{object}`")]
@@ -69,7 +75,41 @@ pub enum StoreError {
         object: String,
         /// What the store says.
         #[source]
-        source: Box<object_store::Error>,
+        source: Fault,
+    },
+    /// What stands in the store is not what was sent to it.
+    #[error(
+        "`{object}` was stored wrong: {sent} bytes were sent, {found} stand there, and their checksums differ; make it again, and see to the store"
+    )]
+    Differs {
+        /// The object.
+        object: String,
+        /// Bytes sent.
+        sent: u64,
+        /// Bytes that stand there.
+        found: u64,
+    },
+    /// A web server, as the place to write to.
+    #[error(
+        "`{url}` can only be read: nothing is stored through a web server; give a folder, or `s3://`, `gs://`, `az://` with a bucket"
+    )]
+    ReadOnly {
+        /// The server.
+        url: String,
+    },
+    /// A web server, as the place to look for objects.
+    #[error("`{url}` cannot be listed, as it is a web server; name its objects one by one, or a Collection or Item")]
+    NoListing {
+        /// The server.
+        url: String,
+    },
+    /// A variable that sets how requests are made.
+    #[error("{name}=`{value}`: expected a number of seconds, such as 30 or 0.5")]
+    Setting {
+        /// The variable.
+        name: &'static str,
+        /// Its value.
+        value: String,
     },
     /// A name that would leave the output folder.
     #[error("`{name}` is no name of an object below the output")]
@@ -82,26 +122,53 @@ pub enum StoreError {
 impl Classify for StoreError {
     fn class(&self) -> Class {
         match self {
-            Self::Scheme { .. } | Self::NotWritable { .. } => Class::Config,
+            Self::Scheme { .. }
+            | Self::NotWritable { .. }
+            | Self::ReadOnly { .. }
+            | Self::NoListing { .. }
+            | Self::Setting { .. } => Class::Config,
             Self::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::Interrupted | std::io::ErrorKind::TimedOut | std::io::ErrorKind::WouldBlock => {
                     Class::Transient
                 }
                 _ => Class::Storage,
             },
+            Self::Setup { source, .. } if source.passes() => Class::Transient,
             Self::Setup { .. } => Class::Config,
-            Self::Remote { source, .. } => match **source {
-                // Refusals are repeated for ever; everything else passed or was repeated until the patience ended.
-                object_store::Error::PermissionDenied { .. }
-                | object_store::Error::Unauthenticated { .. }
-                | object_store::Error::NotFound { .. }
-                | object_store::Error::NotSupported { .. }
-                | object_store::Error::NotImplemented { .. } => Class::Storage,
-                _ => Class::Transient,
-            },
+            Self::Remote { source, .. } if source.passes() => Class::Transient,
+            Self::Remote { .. } | Self::Differs { .. } => Class::Storage,
             Self::Name { .. } => Class::Bug,
         }
     }
+}
+
+/// What a store does with the condition that an object must not be there yet (`If-None-Match: *`). Several stores answer
+/// that they kept it and did not; nothing here rests on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConditionalCreate {
+    /// The second one is refused.
+    Honoured,
+    /// The second one replaces the first.
+    Ignored,
+    /// Such a request is refused as such.
+    Unsupported,
+}
+
+/// What was found out about a store before any work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+pub struct Found {
+    /// Whether objects can be created once only.
+    pub conditional_create: ConditionalCreate,
+}
+
+/// What a store was asked so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
+pub struct Account {
+    /// Requests sent over the network.
+    pub requests: u64,
+    /// Requests, or groups of them, made again because the first did not succeed.
+    pub repeated: u64,
 }
 
 /// What was stored.
@@ -144,11 +211,16 @@ pub trait Store: Send + Sync {
     /// Where it is, as people write it.
     fn url(&self) -> String;
 
-    /// Makes sure that it can be written to, before any work is done.
+    /// Makes sure that it can be written to, before any work is done, and says what else was found out. Leaves nothing.
     ///
     /// # Errors
-    /// [`StoreError::NotWritable`].
-    fn probe(&self) -> Result<(), StoreError>;
+    /// [`StoreError::NotWritable`], [`StoreError::Setup`], [`StoreError::ReadOnly`].
+    fn probe(&self) -> Result<Found, StoreError>;
+
+    /// What it was asked so far; nothing where there is no network.
+    fn account(&self) -> Account {
+        Account::default()
+    }
 
     /// The bytes of an object; `None` when there is none.
     ///
@@ -168,19 +240,27 @@ pub trait Store: Send + Sync {
     /// Storage faults.
     fn start(&self, name: &str) -> Result<Box<dyn PartSink>, StoreError>;
 
-    /// Names of all objects below a folder that end with `suffix`, sorted.
+    /// Names of all objects below a folder that end with `suffix`, sorted; below no folder (an empty name), all.
     ///
     /// # Errors
     /// Storage faults.
     fn list(&self, folder: &str, suffix: &str) -> Result<Vec<String>, StoreError>;
 }
 
-/// The store of a folder or a URL: `file://`, `s3://`, `gs://`, `az://`.
+/// The store of a folder or a URL: `file://`, `s3://`, `gs://`, `az://`, and `http(s)://` for reading.
 ///
 /// # Errors
 /// [`StoreError::Scheme`] for everything else that looks like a URL: a folder named `s3:` is nobody's wish.
 pub fn open(url: &str) -> Result<Box<dyn Store>, StoreError> {
-    let refused = || StoreError::Scheme { url: url.to_owned() };
+    open_with(url, &Environment::of_process())
+}
+
+/// The same, with credentials, endpoints and settings from these variables.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_with(url: &str, environment: &Environment) -> Result<Box<dyn Store>, StoreError> {
+    let refused = || StoreError::Scheme { url: fault::without_urls(url) };
     let scheme_end = url.find(|c: char| !(c.is_ascii_alphanumeric() || "+-.".contains(c)));
     // One letter before a colon is a drive, not a scheme.
     let scheme = scheme_end.filter(|end| *end > 1 && url[*end..].starts_with(':')).map(|end| &url[..end]);
@@ -193,13 +273,18 @@ pub fn open(url: &str) -> Result<Box<dyn Store>, StoreError> {
             let relative = path.strip_prefix('/').and_then(crate::catalog::path_from_href).ok_or_else(refused)?;
             PathBuf::from(format!("/{relative}"))
         }
-        Some(scheme) if ["s3", "s3a", "gs", "az", "abfs", "abfss"].contains(&scheme) => {
+        Some(scheme) if cloud::SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) => {
             let url = url::Url::parse(url).map_err(|_| refused())?;
-            return if url.has_host() { Ok(Box::new(Remote::open(&url)?)) } else { Err(refused()) };
+            return if url.has_host() { Ok(Box::new(Remote::open(&url, environment)?)) } else { Err(refused()) };
         }
         Some(_) => return Err(refused()),
     };
     Ok(Box::new(Local::new(path)))
+}
+
+/// A path or URL as it may be shown: a URL without user, password, query and fragment.
+pub fn shown(url: &str) -> String {
+    fault::without_urls(url)
 }
 
 /// Lower-case hexadecimal.

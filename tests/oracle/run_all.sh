@@ -24,6 +24,11 @@ oracle gdalwarp_truth.py "$binary" "$work"
 oracle gdalwarp_truth.py "$binary" "$work" --relief 150 --roll 20
 oracle night_truth.py "$binary" "$work"
 oracle determinism.py "$binary" "$work"
+if [ -n "${FIELDGLOW_ORACLE_BUCKET:-}" ]; then
+    oracle storage.py "$binary" "$work" --bucket "$FIELDGLOW_ORACLE_BUCKET"
+else
+    echo "== storage.py: not run, FIELDGLOW_ORACLE_BUCKET names no bucket of an S3 server"
+fi
 set -- "$work"/l1_1_1024_80_8_3/runs "$work"/night_1_1024_3/runs
 if [ -n "$data" ]; then
     oracle ventoux.py "$binary" "$work" "$data/vhr_rpc/pleiades_ventoux"

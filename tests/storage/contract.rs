@@ -1,13 +1,13 @@
 //! What every store has to keep, as a suite that runs over all of them.
 
+use fieldglow::store::{Store, StoreError, hex};
 use sha2::{Digest, Sha256};
-
-use super::{Store, StoreError, hex};
 
 /// Runs the whole suite on an empty store.
 pub fn all(store: &dyn Store) {
     store.probe().unwrap();
-    assert!(store.list("p", "").unwrap().is_empty(), "the probe leaves nothing");
+    assert!(store.list("", "").unwrap().is_empty(), "the probe leaves nothing");
+    assert!(store.list("p", "").unwrap().is_empty());
     small_objects(store);
     objects_in_parts(store);
     aborted_objects(store);
