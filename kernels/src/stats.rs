@@ -73,9 +73,7 @@ pub fn add_interleaved<T: Copy + Into<i32>>(stats: &mut [IntegerStats], samples:
         let whole = samples.chunks_exact(L);
         let rest = whole.remainder();
         for chunk in whole {
-            for j in 0..L {
-                one(j, chunk[j]);
-            }
+            chunk.iter().enumerate().for_each(|(j, v)| one(j, *v));
         }
         rest.iter().enumerate().for_each(|(j, v)| one(j, *v));
         let bands = stats.len();

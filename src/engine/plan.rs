@@ -229,7 +229,8 @@ impl ScenePlan {
                 let stored = layer.stored_bytes_per_pixel();
                 let all = stored * (lattice.rows * lattice.cols) as u64;
                 let row = stored * (UNIT_SIDE.min(lattice.rows) * lattice.cols) as u64;
-                let parts = layer.products.len() as u64 * (cog::writer::DEFAULT_PART_SIZE as u64).min(all);
+                // One with the writer, and the first with the store, where it waits for the beginning.
+                let parts = 2 * layer.products.len() as u64 * (cog::writer::DEFAULT_PART_SIZE as u64).min(all);
                 // What people are shown of each product, at worst as large as its raw pixels.
                 let pictures =
                     if self.pipeline.output.pictures { layer.products.len() as u64 * PICTURE_BYTES } else { 0 };

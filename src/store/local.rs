@@ -135,7 +135,7 @@ impl Store for Local {
     }
 
     fn start(&self, name: &str) -> Result<Box<dyn PartSink>, StoreError> {
-        Ok(Box::new(LocalSink { target: self.path(name)?, spool: None }))
+        Ok(Box::new(LocalSink { target: self.path(name)?, first: None, spool: None }))
     }
 
     fn list(&self, folder: &str, suffix: &str) -> Result<Vec<String>, StoreError> {
@@ -169,8 +169,10 @@ impl Store for Local {
 }
 
 /// The tail is spooled beside its target, because the beginning, whose size is known last, has to stand before it.
+/// The first part waits in memory: most files have no other, and are then written once.
 struct LocalSink {
     target: PathBuf,
+    first: Option<Vec<u8>>,
     spool: Option<Unfinished>,
 }
 
@@ -179,9 +181,13 @@ const COPY_BYTES: usize = 1 << 20;
 
 impl PartSink for LocalSink {
     fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let spool = match &mut self.spool {
-            Some(spool) => spool,
-            none => none.insert(Unfinished::create(&self.target)?),
+        let spool = match (&mut self.spool, &self.first) {
+            (Some(spool), _) => spool,
+            (None, None) => {
+                self.first = Some(bytes.to_vec());
+                return Ok(());
+            }
+            (none, Some(_)) => none.insert(Unfinished::create(&self.target)?),
         };
         spool.file.write_all(bytes).map_err(|source| StoreError::Io {
             action: "writing",
@@ -195,9 +201,12 @@ impl PartSink for LocalSink {
         let failed = |source| StoreError::Io { action: "writing", path: target.clone(), source };
         let mut whole = Unfinished::create(&target)?;
         let mut digest = Sha256::new();
-        digest.update(prefix);
-        whole.file.write_all(prefix).map_err(failed)?;
-        let mut size = prefix.len() as u64;
+        let mut size = 0;
+        for part in [prefix, self.first.as_deref().unwrap_or_default()] {
+            digest.update(part);
+            whole.file.write_all(part).map_err(failed)?;
+            size += part.len() as u64;
+        }
         if let Some(spool) = &mut self.spool {
             spool.file.seek(SeekFrom::Start(0)).map_err(failed)?;
             let mut buffer = vec![0; COPY_BYTES];
