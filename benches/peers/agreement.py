@@ -40,7 +40,9 @@ def cut(dataset, bounds, shape):
 
 def compare(job, ours, peer):
     files = sorted(Path(ours).glob("*/*/*/*/reflectance.tif"))
-    theirs = {n: rasterio.open(Path(peer) / f"{n}.tif") for n in ["reflectance", *FORMULAS]}
+    # The one-pass script calls its reflectance `r`.
+    reflectance = next(p for n in ("reflectance", "r") if (p := Path(peer) / f"{n}.tif").exists())
+    theirs = {"reflectance": rasterio.open(reflectance)} | {n: rasterio.open(Path(peer) / f"{n}.tif") for n in FORMULAS}
     within = {n: [0, 0] for n in theirs}
     differences = []
     for file in files:
