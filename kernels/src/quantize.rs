@@ -51,7 +51,6 @@ where
                 for (s, v) in steps.iter_mut().zip(samples) {
                     *s = (linear.apply((*v).into()) * per_step).round_ties_even();
                 }
-                count += steps.iter().map(|s| u64::from(is_clipped(*s))).sum::<u64>();
                 for (o, s) in out.iter_mut().zip(&*steps) {
                     // Comparisons are false for NaN, which becomes the lowest step and is then replaced.
                     let above = if *s > min { *s } else { min };
@@ -59,8 +58,14 @@ where
                     let stored = (bounded + LAST_BITS).to_bits() as u32 as i16;
                     *o = if s.is_nan() { nodata } else { stored };
                 }
-                for (c, s) in clipped.iter_mut().zip(&*steps) {
-                    *c = u8::from(is_clipped(*s));
+                // Hardly ever.
+                if steps.iter().fold(false, |any, s| any | is_clipped(*s)) {
+                    count += steps.iter().map(|s| u64::from(is_clipped(*s))).sum::<u64>();
+                    for (c, s) in clipped.iter_mut().zip(&*steps) {
+                        *c = u8::from(is_clipped(*s));
+                    }
+                } else {
+                    clipped.fill(0);
                 }
             }
         },

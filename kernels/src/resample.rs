@@ -146,25 +146,27 @@ pub(crate) fn last_bits(whole: f64) -> u32 {
 }
 
 /// Puts the samples of planes side by side: `out` is (pixel, band).
-pub fn interleave(planes: &[f32], bands: usize, out: &mut [f32]) {
+pub fn interleave<T: Copy>(planes: &[T], bands: usize, out: &mut [T]) {
     assert!(planes.len() == out.len() && bands > 0 && out.len().is_multiple_of(bands), "whole planes");
     let pixels = out.len() / bands;
-    #[inline(always)]
-    fn all<const B: usize>(planes: &[f32], pixels: usize, out: &mut [f32]) {
-        let mut from = planes.chunks_exact(pixels.max(1));
-        let from: [&[f32]; B] = std::array::from_fn(|_| from.next().unwrap_or_default());
-        for (i, pixel) in out.chunks_exact_mut(B).enumerate() {
-            for (to, plane) in pixel.iter_mut().zip(from) {
-                *to = plane[i];
-            }
-        }
-    }
     vectorized(
         #[inline(always)]
         || match bands {
             1 => out.copy_from_slice(planes),
-            3 => all::<3>(planes, pixels, out),
-            4 => all::<4>(planes, pixels, out),
+            3 => {
+                let (first, rest) = planes.split_at(pixels);
+                let (second, third) = rest.split_at(pixels);
+                for (((to, a), b), c) in out.chunks_exact_mut(3).zip(first).zip(second).zip(third) {
+                    (to[0], to[1], to[2]) = (*a, *b, *c);
+                }
+            }
+            4 => {
+                let (front, back) = planes.split_at(2 * pixels);
+                let ((first, second), (third, fourth)) = (front.split_at(pixels), back.split_at(pixels));
+                for ((((to, a), b), c), d) in out.chunks_exact_mut(4).zip(first).zip(second).zip(third).zip(fourth) {
+                    (to[0], to[1], to[2], to[3]) = (*a, *b, *c, *d);
+                }
+            }
             _ => {
                 for (b, plane) in planes.chunks_exact(pixels.max(1)).enumerate() {
                     out.iter_mut().skip(b).step_by(bands).zip(plane).for_each(|(to, v)| *to = *v);

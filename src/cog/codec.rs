@@ -1,10 +1,14 @@
 //! Pixels to compressed tiles: padding, predictor, codec.
 //!
-//! Invariant: the bytes of a tile depend on its covered pixels, the specification and the codec's version alone; what the
-//! caller left beyond the edge of the image never reaches the file, nor does what the encoder did before.
+//! Invariant: the bytes of a tile depend on its covered pixels, the specification and the codec's version alone; what
+//! buffers and contexts held before never reaches the file.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use zstd::bulk::Compressor;
 
+use super::predictor::{put_differences, put_plain, put_planes};
 use super::{CogError, Compression, Layout, Predictor, SampleType, Spec, TileIndex};
 
 mod sealed {
@@ -67,156 +71,278 @@ impl Sample for f32 {
     }
 }
 
-/// A compressed tile.
+/// A compressed tile, with the leader and the trailer that stand around it in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EncodedTile {
     /// Where it belongs.
     pub index: TileIndex,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
+    framed: Bytes,
 }
 
-enum Codec {
-    Zstd(Compressor<'static>),
-    Deflate(libdeflater::Compressor),
+/// Bytes of the leader (the size of the tile) and of the trailer (its last bytes once more).
+const FRAME: usize = 4;
+
+impl EncodedTile {
+    /// A tile of these compressed bytes.
+    ///
+    /// # Errors
+    /// [`CogError::TileSize`] if no leader and trailer can be made for them.
+    pub fn new(index: TileIndex, bytes: &[u8]) -> Result<Self, CogError> {
+        let size = u32::try_from(bytes.len()).ok().filter(|n| *n as usize >= FRAME);
+        let size = size.ok_or(CogError::TileSize { index, found: bytes.len() })?;
+        // Of exactly this size: tiles that wait must not hold the worst case too.
+        let mut framed = Vec::with_capacity(bytes.len() + 2 * FRAME);
+        framed.extend(size.to_le_bytes());
+        framed.extend(bytes);
+        framed.extend(&bytes[bytes.len() - FRAME..]);
+        Ok(Self { index, framed: framed.into() })
+    }
+
+    /// Its compressed bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.framed[FRAME..self.framed.len() - FRAME]
+    }
+
+    /// Number of its compressed bytes.
+    pub fn size(&self) -> u32 {
+        // Checked when it was made.
+        (self.framed.len() - 2 * FRAME) as u32
+    }
+
+    /// Leader, compressed bytes and trailer, as they stand in the file.
+    pub fn into_framed(self) -> Bytes {
+        self.framed
+    }
 }
 
-/// Turns pixels into compressed tiles. One per thread: it owns a compression context and scratch memory.
+/// Rows of samples somewhere in a larger image.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a, T> {
+    /// Samples, interleaved by pixel, from the first one of the first row on.
+    pub samples: &'a [T],
+    /// Samples from the beginning of a row to that of the next.
+    pub stride: usize,
+    /// Number of rows.
+    pub rows: usize,
+}
+
+/// A tile on its way to the codec: rows come from above, and each leaves its samples behind as the bytes to compress.
+#[derive(Debug)]
+pub struct Draft {
+    index: TileIndex,
+    /// Rows and columns inside the image.
+    covered: (usize, usize),
+    /// Rows that came.
+    rows: usize,
+    bytes: Vec<u8>,
+}
+
+impl Draft {
+    /// The tile.
+    pub fn index(&self) -> TileIndex {
+        self.index
+    }
+
+    /// Rows that have not come yet.
+    pub fn missing(&self) -> usize {
+        self.covered.0 - self.rows
+    }
+
+    /// Columns of the tile that lie inside the image.
+    pub fn cols(&self) -> usize {
+        self.covered.1
+    }
+}
+
+/// Compression contexts and buffers of one thread. They are large, so all files share them: what is compressed with one
+/// leaves no trace in what follows.
+#[derive(Default)]
+pub struct Codecs {
+    zstd: BTreeMap<i32, Compressor<'static>>,
+    deflate: BTreeMap<i32, libdeflater::Compressor>,
+    compressed: Vec<u8>,
+    planes: Vec<u8>,
+}
+
+impl Codecs {
+    /// The tile of these bytes.
+    fn compress(&mut self, compression: Compression, index: TileIndex, raw: &[u8]) -> Result<EncodedTile, CogError> {
+        let set_up = |source| CogError::CodecSetup { compression, source };
+        let failed = |source| CogError::Codec { index, source };
+        let (codec, bound) = match compression {
+            Compression::Zstd { level } => (
+                Codec::Zstd(kept(&mut self.zstd, level, || Compressor::new(level).map_err(set_up))?),
+                zstd::zstd_safe::compress_bound(raw.len()),
+            ),
+            Compression::Deflate { level } => {
+                let new = || {
+                    let level = libdeflater::CompressionLvl::new(level)
+                        .map_err(|_| set_up(std::io::Error::other("libdeflate has no such level")))?;
+                    Ok(libdeflater::Compressor::new(level))
+                };
+                let compressor = kept(&mut self.deflate, level, new)?;
+                let bound = compressor.zlib_compress_bound(raw.len());
+                (Codec::Deflate(compressor), bound)
+            }
+        };
+        if self.compressed.len() < bound {
+            self.compressed.resize(bound, 0);
+        }
+        let size = match codec {
+            Codec::Zstd(c) => {
+                c.compress_to_buffer(raw, self.compressed.as_mut_slice()).map_err(|e| failed(e.into()))?
+            }
+            Codec::Deflate(c) => c.zlib_compress(raw, &mut self.compressed).map_err(|e| failed(e.into()))?,
+        };
+        EncodedTile::new(index, &self.compressed[..size])
+    }
+}
+
+enum Codec<'a> {
+    Zstd(&'a mut Compressor<'static>),
+    Deflate(&'a mut libdeflater::Compressor),
+}
+
+fn kept<T>(
+    all: &mut BTreeMap<i32, T>,
+    level: i32,
+    new: impl FnOnce() -> Result<T, CogError>,
+) -> Result<&mut T, CogError> {
+    use std::collections::btree_map::Entry;
+    Ok(match all.entry(level) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(new()?),
+    })
+}
+
+/// Turns the pixels of a file into its compressed tiles.
+#[derive(Debug, Clone)]
 pub struct Encoder {
     layout: Layout,
     sample: SampleType,
     bands: usize,
     predictor: Predictor,
     fill: f64,
-    codec: Codec,
-    raw: Vec<u8>,
-    planes: Vec<u8>,
-    compressed: Vec<u8>,
+    compression: Compression,
+    tile_bytes: usize,
 }
 
 impl Encoder {
-    /// An encoder for the tiles of a file.
+    /// The encoder of the tiles of a file.
     ///
     /// # Errors
-    /// [`CogError::Spec`] if no file can be made from `spec`, [`CogError::CodecSetup`] if the codec refuses its level.
+    /// [`CogError::Spec`] if no file can be made from `spec`.
     pub fn new(spec: &Spec) -> Result<Self, CogError> {
         spec.check()?;
-        let failed = |source| CogError::CodecSetup { compression: spec.compression, source };
-        let raw_bytes = spec.tile_bytes();
-        let (codec, bound) = match spec.compression {
-            Compression::Zstd { level } => {
-                (Codec::Zstd(Compressor::new(level).map_err(failed)?), zstd::zstd_safe::compress_bound(raw_bytes))
-            }
-            Compression::Deflate { level } => {
-                let level = libdeflater::CompressionLvl::new(level)
-                    .map_err(|_| failed(std::io::Error::other("libdeflate has no such level")))?;
-                let mut compressor = libdeflater::Compressor::new(level);
-                let bound = compressor.zlib_compress_bound(raw_bytes);
-                (Codec::Deflate(compressor), bound)
-            }
-        };
-        let row_bytes = spec.tile * spec.bands.len() * spec.sample.size();
         Ok(Self {
             layout: spec.layout(),
             sample: spec.sample,
             bands: spec.bands.len(),
             predictor: spec.predictor,
             fill: spec.nodata.unwrap_or(0.0),
-            codec,
-            raw: vec![0; raw_bytes],
-            planes: if spec.predictor == Predictor::Float { vec![0; row_bytes] } else { Vec::new() },
-            compressed: vec![0; bound],
+            compression: spec.compression,
+            tile_bytes: spec.tile_bytes(),
         })
     }
 
-    /// The compressed bytes of a tile.
-    ///
-    /// # Shape
-    /// `pixels` is always a full tile, `tile × tile × bands` samples, row-major and interleaved by pixel. In tiles at the
-    /// edge, samples beyond the image are ignored and stored as nodata, or 0 without it.
+    /// Edge of a tile, pixels.
+    pub fn tile(&self) -> usize {
+        self.layout.tile
+    }
+
+    /// Starts a tile in `buffer`, whatever that holds.
     ///
     /// # Errors
-    /// [`CogError::Pixels`] if `pixels` has the wrong type or size, [`CogError::NoSuchTile`], [`CogError::Codec`].
-    pub fn encode<T: Sample>(&mut self, index: TileIndex, pixels: &[T]) -> Result<EncodedTile, CogError> {
-        let row_samples = self.layout.tile * self.bands;
-        let expected = (self.sample, self.layout.tile * row_samples);
-        if expected != (T::TYPE, pixels.len()) {
-            let say = |(sample, count): (SampleType, usize)| format!("{count} samples of {}", sample.name());
-            return Err(CogError::Pixels { index, expected: say(expected), found: say((T::TYPE, pixels.len())) });
-        }
+    /// [`CogError::NoSuchTile`].
+    pub fn start(&self, index: TileIndex, mut buffer: Vec<u8>) -> Result<Draft, CogError> {
         let covered = self.layout.covered(index);
-        let (rows, cols) = covered.ok_or(CogError::NoSuchTile { index, levels: self.layout.levels.len() })?;
+        let covered = covered.ok_or(CogError::NoSuchTile { index, levels: self.layout.levels.len() })?;
+        buffer.resize(self.tile_bytes, 0);
+        Ok(Draft { index, covered, rows: 0, bytes: buffer })
+    }
 
-        let inside = cols * self.bands;
-        let fill = T::from_f64(self.fill);
-        let mut padded =
-            if (rows, inside) == (self.layout.tile, row_samples) { vec![] } else { vec![fill; row_samples] };
-        let row_bytes = row_samples * self.sample.size();
-        for (number, (from, to)) in
-            pixels.chunks_exact(row_samples).zip(self.raw.chunks_exact_mut(row_bytes)).enumerate()
-        {
-            let row = if padded.is_empty() {
-                from
-            } else {
-                if number < rows {
-                    padded[..inside].copy_from_slice(&from[..inside]);
-                } else if number == rows {
-                    padded.fill(fill);
-                }
-                &padded
+    /// Takes the next rows of a tile.
+    ///
+    /// # Shape
+    /// Each row has the columns of the tile that lie inside the image. What lies beyond is stored as nodata, or 0 without it.
+    ///
+    /// # Errors
+    /// [`CogError::Pixels`] if they have the wrong type, or are too many or too short.
+    pub fn fill<T: Sample>(&self, draft: &mut Draft, rows: Rows<'_, T>, codecs: &mut Codecs) -> Result<(), CogError> {
+        let inside = draft.covered.1 * self.bands;
+        let needed = rows.rows.saturating_sub(1) * rows.stride + inside;
+        if self.sample != T::TYPE || rows.rows > draft.missing() || rows.rows > 0 && rows.samples.len() < needed {
+            let say = |sample: SampleType, rows: usize, samples: usize| {
+                format!("{rows} rows in {samples} samples of {}", sample.name())
             };
-            match self.predictor {
-                Predictor::None => put_plain(row, to),
-                Predictor::Horizontal => put_differences(row, self.bands, to),
-                Predictor::Float => put_planes(row, self.bands, &mut self.planes, to),
+            return Err(CogError::Pixels {
+                index: draft.index,
+                expected: say(self.sample, draft.missing(), needed),
+                found: say(T::TYPE, rows.rows, rows.samples.len()),
+            });
+        }
+        let to = &mut draft.bytes[draft.rows * self.row_bytes()..][..rows.rows * self.row_bytes()];
+        for (number, to) in to.chunks_exact_mut(self.row_bytes()).enumerate() {
+            self.put(&rows.samples[number * rows.stride..][..inside], to, codecs);
+        }
+        draft.rows += rows.rows;
+        Ok(())
+    }
+
+    /// Compresses a tile; gives its buffer back, too.
+    ///
+    /// # Errors
+    /// [`CogError::Pixels`] if rows are missing, [`CogError::CodecSetup`] if the codec refuses its level,
+    /// [`CogError::Codec`].
+    pub fn finish(&self, mut draft: Draft, codecs: &mut Codecs) -> Result<(EncodedTile, Vec<u8>), CogError> {
+        if draft.missing() > 0 {
+            let say = |rows| format!("{rows} rows");
+            let (expected, found) = (say(draft.covered.0), say(draft.rows));
+            return Err(CogError::Pixels { index: draft.index, expected, found });
+        }
+        for to in draft.bytes[draft.rows * self.row_bytes()..].chunks_exact_mut(self.row_bytes()) {
+            match self.sample {
+                SampleType::U8 => self.put::<u8>(&[], to, codecs),
+                SampleType::U16 => self.put::<u16>(&[], to, codecs),
+                SampleType::I16 => self.put::<i16>(&[], to, codecs),
+                SampleType::U32 => self.put::<u32>(&[], to, codecs),
+                SampleType::F32 => self.put::<f32>(&[], to, codecs),
             }
         }
-        self.compress(index)
+        let tile = codecs.compress(self.compression, draft.index, &draft.bytes)?;
+        Ok((tile, draft.bytes))
     }
 
-    fn compress(&mut self, index: TileIndex) -> Result<EncodedTile, CogError> {
-        let failed = |source| CogError::Codec { index, source };
-        let size = match &mut self.codec {
-            Codec::Zstd(c) => {
-                c.compress_to_buffer(&self.raw, self.compressed.as_mut_slice()).map_err(|e| failed(Box::new(e)))?
-            }
-            Codec::Deflate(c) => c.zlib_compress(&self.raw, &mut self.compressed).map_err(|e| failed(Box::new(e)))?,
-        };
-        // A copy of the exact size: held tiles must not hold the worst case too.
-        Ok(EncodedTile { index, bytes: self.compressed[..size].to_vec() })
+    /// A tile whose pixels are all there.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`], [`Self::fill`] and [`Self::finish`].
+    pub fn encode<T: Sample>(
+        &self,
+        index: TileIndex,
+        rows: Rows<'_, T>,
+        buffer: &mut Vec<u8>,
+        codecs: &mut Codecs,
+    ) -> Result<EncodedTile, CogError> {
+        let mut draft = self.start(index, std::mem::take(buffer))?;
+        self.fill(&mut draft, rows, codecs)?;
+        let (tile, bytes) = self.finish(draft, codecs)?;
+        *buffer = bytes;
+        Ok(tile)
     }
-}
 
-fn put_plain<T: Sample>(row: &[T], to: &mut [u8]) {
-    for (value, bytes) in row.iter().zip(to.chunks_exact_mut(size_of::<T>())) {
-        bytes.copy_from_slice(value.to_le().as_ref());
+    fn row_bytes(&self) -> usize {
+        self.layout.tile * self.bands * self.sample.size()
     }
-}
 
-/// TIFF predictor 2: the first pixel as it is, then differences between samples of the same band.
-fn put_differences<T: Sample>(row: &[T], bands: usize, to: &mut [u8]) {
-    let (first, rest) = to.split_at_mut(bands * size_of::<T>());
-    put_plain(&row[..bands], first);
-    for ((value, left), bytes) in row[bands..].iter().zip(row).zip(rest.chunks_exact_mut(size_of::<T>())) {
-        bytes.copy_from_slice(value.wrapping_difference(*left).to_le().as_ref());
-    }
-}
-
-/// TIFF predictor 3: all most significant bytes of the row, then all second ones, and so on; then byte differences over
-/// the whole row, at the distance of the number of bands.
-///
-/// # Reference
-/// TIFF Technical Note 3, "Floating point predictor"; the distance over plane borders is libtiff's `fpDiff`.
-fn put_planes<T: Sample>(row: &[T], bands: usize, planes: &mut [u8], to: &mut [u8]) {
-    for (significance, plane) in planes.chunks_exact_mut(row.len()).enumerate() {
-        let byte = size_of::<T>() - 1 - significance;
-        for (value, to) in row.iter().zip(plane) {
-            *to = value.to_le().as_ref()[byte];
+    /// One row, continued with the fill value to the edge of the tile.
+    fn put<T: Sample>(&self, row: &[T], to: &mut [u8], codecs: &mut Codecs) {
+        let fill = T::from_f64(self.fill);
+        match self.predictor {
+            Predictor::None => put_plain(row, fill, to),
+            Predictor::Horizontal => put_differences(row, fill, self.bands, to),
+            Predictor::Float => put_planes(row, fill, self.bands, &mut codecs.planes, to),
         }
-    }
-    to[..bands].copy_from_slice(&planes[..bands]);
-    for ((value, left), to) in planes[bands..].iter().zip(&*planes).zip(&mut to[bands..]) {
-        *to = value.wrapping_sub(*left);
     }
 }
 
@@ -224,44 +350,20 @@ fn put_planes<T: Sample>(row: &[T], bands: usize, planes: &mut [u8], to: &mut [u
 mod tests {
     use super::*;
     use crate::cog::synthetic;
-    use proptest::prelude::*;
 
-    fn undo_differences(bytes: &[u8], bands: usize) -> Vec<u16> {
-        let mut row: Vec<u16> = bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
-        for i in bands..row.len() {
-            row[i] = row[i].wrapping_add(row[i - bands]);
-        }
-        row
-    }
-
-    /// libtiff's `fpAcc`.
-    fn undo_planes(bytes: &[u8], bands: usize) -> Vec<f32> {
-        let mut b = bytes.to_vec();
-        for i in bands..b.len() {
-            b[i] = b[i].wrapping_add(b[i - bands]);
-        }
-        let n = b.len() / 4;
-        (0..n).map(|i| f32::from_be_bytes([b[i], b[n + i], b[2 * n + i], b[3 * n + i]])).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn predictors_invert(pixels in prop::collection::vec(any::<[u32; 4]>(), 1..40), bands in 1usize..=4) {
-            let row: Vec<u16> = pixels.iter().flat_map(|p| p.iter().take(bands).map(|v| *v as u16)).collect();
-            let mut bytes = vec![0; row.len() * 2];
-            put_differences(&row, bands, &mut bytes);
-            prop_assert_eq!(undo_differences(&bytes, bands), row);
-
-            let row: Vec<f32> = pixels.iter().flat_map(|p| p.iter().take(bands).map(|v| f32::from_bits(*v))).collect();
-            let (mut planes, mut bytes) = (vec![0; row.len() * 4], vec![0; row.len() * 4]);
-            put_planes(&row, bands, &mut planes, &mut bytes);
-            let bits = |v: &[f32]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-            prop_assert_eq!(bits(&undo_planes(&bytes, bands)), bits(&row));
-        }
+    fn encode<T: Sample>(
+        encoder: &Encoder,
+        index: TileIndex,
+        pixels: &[T],
+        codecs: &mut Codecs,
+    ) -> Result<EncodedTile, CogError> {
+        let stride = encoder.layout.tile * encoder.bands;
+        let rows = encoder.layout.covered(index).map_or(1, |(rows, _)| rows);
+        encoder.encode(index, Rows { samples: pixels, stride, rows }, &mut vec![7; 3], codecs)
     }
 
     #[test]
-    fn what_lies_beyond_the_edge_never_reaches_the_file() {
+    fn what_lies_beyond_the_edge_is_fill_whatever_stood_there() {
         let spec = synthetic::spec(100, 70, 64, SampleType::U16, 3);
         let index = TileIndex { level: 0, row: 1, col: 1 };
         let clean = vec![9u16; spec.tile_samples()];
@@ -272,44 +374,72 @@ mod tests {
                 *v = i as u16;
             }
         }
-        let mut encoder = Encoder::new(&spec).unwrap();
-        let a = encoder.encode(index, &clean).unwrap();
-        assert_eq!(a, encoder.encode(index, &dirty).unwrap());
-        let raw = zstd::bulk::decompress(&a.bytes, spec.tile_bytes()).unwrap();
-        let row = undo_differences(&raw[..64 * 3 * 2], 3);
-        assert_eq!((&row[..18], &row[18..]), (&[9u16; 18][..], &[0u16; 174][..]));
-        assert_eq!(undo_differences(&raw[36 * 64 * 6..37 * 64 * 6], 3), vec![0u16; 192]);
+        let (encoder, mut codecs) = (Encoder::new(&spec).unwrap(), Codecs::default());
+        let a = encode(&encoder, index, &clean, &mut codecs).unwrap();
+        assert_eq!(a, encode(&encoder, index, &dirty, &mut codecs).unwrap());
+        let raw = zstd::bulk::decompress(a.bytes(), spec.tile_bytes()).unwrap();
+        let undone = |row: usize| {
+            let mut line: Vec<u16> =
+                raw[row * 384..(row + 1) * 384].chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect();
+            (3..192).for_each(|i| line[i] = line[i].wrapping_add(line[i - 3]));
+            line
+        };
+        assert_eq!((&undone(0)[..18], &undone(35)[18..]), (&[9u16; 18][..], &[0u16; 174][..]));
+        assert_eq!(undone(36), vec![0u16; 192]);
+        assert_eq!(a.size() as usize, a.bytes().len());
     }
 
     #[test]
-    fn what_the_encoder_did_before_does_not_matter() {
+    fn rows_that_come_bit_by_bit_make_the_same_tile() {
+        let spec = synthetic::spec(64, 60, 64, SampleType::U16, 2);
+        let (encoder, mut codecs) = (Encoder::new(&spec).unwrap(), Codecs::default());
+        let index = TileIndex { level: 0, row: 0, col: 0 };
+        let pixels: Vec<u16> = synthetic::tile(&spec, 3);
+        let whole = encode(&encoder, index, &pixels, &mut codecs).unwrap();
+        let mut draft = encoder.start(index, vec![1; 5]).unwrap();
+        for (start, rows) in [(0, 1), (1, 20), (21, 43)] {
+            let rows = Rows { samples: &pixels[start * 128..], stride: 128, rows };
+            encoder.fill(&mut draft, rows, &mut codecs).unwrap();
+        }
+        assert_eq!((draft.missing(), draft.cols(), draft.index()), (0, 60, index));
+        assert_eq!(encoder.finish(draft, &mut codecs).unwrap().0, whole);
+    }
+
+    #[test]
+    fn what_the_codec_did_before_does_not_matter() {
         for compression in [Compression::Zstd { level: 3 }, Compression::Deflate { level: 6 }] {
             let spec = Spec { compression, ..synthetic::spec(640, 64, 64, SampleType::U16, 2) };
             let tiles: Vec<Vec<u16>> = (0..10).map(|t| synthetic::tile(&spec, t)).collect();
-            let mut used = Encoder::new(&spec).unwrap();
+            let (encoder, mut used) = (Encoder::new(&spec).unwrap(), Codecs::default());
             for (row, tile) in tiles.iter().enumerate() {
                 let index = TileIndex { level: 0, row, col: 0 };
-                let fresh = Encoder::new(&spec).unwrap().encode(index, tile).unwrap();
-                assert_eq!(used.encode(index, tile).unwrap(), fresh);
+                let fresh = encode(&encoder, index, tile, &mut Codecs::default()).unwrap();
+                assert_eq!(encode(&encoder, index, tile, &mut used).unwrap(), fresh);
             }
         }
     }
 
     #[test]
-    fn encoders_and_writers_may_move_between_threads() {
+    fn codecs_and_writers_may_move_between_threads() {
         fn moves<T: Send>() {}
-        moves::<Encoder>();
+        moves::<Codecs>();
         moves::<crate::cog::Writer>();
     }
 
     #[test]
-    fn pixels_of_the_wrong_type_or_size_are_refused() {
+    fn pixels_of_the_wrong_type_or_number_are_refused() {
         let spec = synthetic::spec(16, 16, 16, SampleType::U16, 1);
-        let mut encoder = Encoder::new(&spec).unwrap();
+        let (encoder, mut codecs) = (Encoder::new(&spec).unwrap(), Codecs::default());
         let index = TileIndex { level: 0, row: 0, col: 0 };
-        assert!(encoder.encode(index, &[0u8; 256]).unwrap_err().to_string().contains("uint8"));
-        assert!(matches!(encoder.encode(index, &[0u16; 255]), Err(CogError::Pixels { .. })));
+        assert!(encode(&encoder, index, &[0u8; 256], &mut codecs).unwrap_err().to_string().contains("uint8"));
+        assert!(matches!(encode(&encoder, index, &[0u16; 255], &mut codecs), Err(CogError::Pixels { .. })));
         let outside = TileIndex { col: 1, ..index };
-        assert!(matches!(encoder.encode(outside, &[0u16; 256]), Err(CogError::NoSuchTile { .. })));
+        assert!(matches!(encode(&encoder, outside, &[0u16; 256], &mut codecs), Err(CogError::NoSuchTile { .. })));
+        let mut draft = encoder.start(index, Vec::new()).unwrap();
+        let rows = |rows| Rows { samples: &[0u16; 512], stride: 16, rows };
+        assert!(matches!(encoder.fill(&mut draft, rows(17), &mut codecs), Err(CogError::Pixels { .. })));
+        encoder.fill(&mut draft, rows(15), &mut codecs).unwrap();
+        assert!(matches!(encoder.finish(draft, &mut codecs), Err(CogError::Pixels { .. })));
+        assert!(matches!(EncodedTile::new(index, &[0; 3]), Err(CogError::TileSize { found: 3, .. })));
     }
 }

@@ -17,6 +17,7 @@ pub mod ghost;
 mod image;
 pub mod layout;
 pub mod metadata;
+mod predictor;
 mod recount;
 pub mod spec;
 pub mod tiff_reader;
@@ -32,7 +33,7 @@ pub(crate) mod synthetic;
 
 use std::path::PathBuf;
 
-pub use codec::{EncodedTile, Encoder, Sample};
+pub use codec::{Codecs, Draft, EncodedTile, Encoder, Rows, Sample};
 pub use geokeys::GeoKeys;
 pub use layout::{Layout, Level, TileIndex};
 pub use metadata::BandStatistics;

@@ -53,8 +53,7 @@ fn build(spec: &Spec, layout: &Layout, edit: impl Fn(&mut Vec<Directory>)) -> Ve
     let statistics = synthetic::statistics(spec, &levels[0]);
     let metadata = gdal_metadata(spec, &statistics).unwrap();
     let table = |level: usize| {
-        let byte_counts: Vec<u32> =
-            tiles.iter().filter(|t| t.index.level == level).map(|t| t.bytes.len() as u32).collect();
+        let byte_counts: Vec<u32> = tiles.iter().filter(|t| t.index.level == level).map(|t| t.size()).collect();
         TileTable { offsets: vec![0; byte_counts.len()], byte_counts }
     };
     let mut tables: Vec<TileTable> = (0..layout.levels.len()).map(table).collect();
@@ -73,9 +72,7 @@ fn build(spec: &Spec, layout: &Layout, edit: impl Fn(&mut Vec<Directory>)) -> Ve
     let mut bytes = encode(&tables);
     for level in (0..layout.levels.len()).rev() {
         for tile in tiles.iter().filter(|t| t.index.level == level) {
-            bytes.extend((tile.bytes.len() as u32).to_le_bytes());
-            bytes.extend(&tile.bytes);
-            bytes.extend(&tile.bytes[tile.bytes.len() - 4..]);
+            bytes.extend(tile.clone().into_framed());
         }
     }
     bytes
@@ -388,10 +385,12 @@ fn c18_an_empty_band_states_that_it_is_empty() {
     let index = super::TileIndex { level: 0, row: 0, col: 0 };
     let write = |pixel: u8| {
         let mut writer = super::Writer::new(spec.clone()).unwrap();
-        let tile = super::Encoder::new(&spec).unwrap().encode(index, &[pixel; 256]).unwrap();
+        let rows = super::Rows { samples: &[pixel; 256], stride: 16, rows: 16 };
+        let encoder = super::Encoder::new(&spec).unwrap();
+        let tile = encoder.encode(index, rows, &mut Vec::new(), &mut super::Codecs::default()).unwrap();
         assert_eq!(writer.push(tile).unwrap(), None);
         let finished = writer.finish(&[None]).unwrap();
-        [finished.prefix, finished.rest.unwrap().bytes].concat()
+        [finished.prefix, finished.rest.unwrap().chunks].concat().concat()
     };
     assert_eq!(folder.broken(&write(255), Depth::Full), [""; 0]);
     assert_eq!(folder.broken(&write(7), Depth::Full), ["C18"]);

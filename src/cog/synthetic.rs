@@ -3,8 +3,8 @@
 use gdal::raster::GdalType;
 
 use super::{
-    BandSpec, BandStatistics, BigTiff, Color, Compression, EncodedTile, Encoder, GeoKeys, Layout, Predictor, Sample,
-    SampleType, Spec, Writer,
+    BandSpec, BandStatistics, BigTiff, Codecs, Color, Compression, EncodedTile, Encoder, GeoKeys, Layout, Predictor,
+    Rows, Sample, SampleType, Spec, Writer,
 };
 use crate::grid::GeoTransform;
 
@@ -115,19 +115,15 @@ pub(crate) fn pyramid<T: Sample>(spec: &Spec, layout: &Layout, seed: u64) -> Vec
 /// All tiles of a pyramid, encoded, in a fixed but mixed order.
 pub(crate) fn tiles<T: Sample>(spec: &Spec, layout: &Layout, levels: &[Vec<T>]) -> Vec<EncodedTile> {
     let bands = spec.bands.len();
-    let mut encoder = Encoder::new(spec).unwrap();
+    let (encoder, mut codecs) = (Encoder::new(spec).unwrap(), Codecs::default());
     let mut tiles = Vec::new();
     for (number, (level, pixels)) in layout.levels.iter().zip(levels).enumerate() {
         for position in 0..level.tile_count() as usize {
             let index = layout.index(number, position).unwrap();
-            let (rows, cols) = layout.covered(index).unwrap();
-            let mut tile = vec![T::from_f64(77.0); spec.tile_samples()];
-            for row in 0..rows {
-                let from = ((index.row * spec.tile + row) * level.cols + index.col * spec.tile) * bands;
-                let to = row * spec.tile * bands;
-                tile[to..to + cols * bands].copy_from_slice(&pixels[from..from + cols * bands]);
-            }
-            tiles.push(encoder.encode(index, &tile).unwrap());
+            let (rows, _) = layout.covered(index).unwrap();
+            let start = (index.row * spec.tile * level.cols + index.col * spec.tile) * bands;
+            let rows = Rows { samples: &pixels[start..], stride: level.cols * bands, rows };
+            tiles.push(encoder.encode(index, rows, &mut Vec::new(), &mut codecs).unwrap());
         }
     }
     shuffle(&mut tiles, 5);
@@ -163,9 +159,9 @@ pub(crate) fn file<T: Pixel>(spec: &Spec, seed: u64) -> (Vec<u8>, Vec<Vec<T>>) {
         parts.extend(writer.push(tile).unwrap());
     }
     let finished = writer.finish(&statistics(spec, &levels[0])).unwrap();
-    let mut bytes = finished.prefix;
+    let mut bytes = finished.prefix.concat();
     for part in parts.into_iter().chain(finished.rest) {
-        bytes.extend(part.bytes);
+        part.chunks.iter().for_each(|chunk| bytes.extend(chunk));
     }
     assert_eq!(bytes.len() as u64, finished.file_size);
     (bytes, levels)

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::directory::{self, TileTable};
 use super::metadata::gdal_metadata;
 use super::{BandStatistics, CogError, EncodedTile, Layout, Spec};
@@ -15,15 +17,15 @@ use super::{BandStatistics, CogError, EncodedTile, Layout, Spec};
 pub struct Part {
     /// Position among the pieces, from 0.
     pub number: usize,
-    /// Its bytes.
-    pub bytes: Vec<u8>,
+    /// Its bytes, in chunks that stand one after another.
+    pub chunks: Vec<Bytes>,
 }
 
 /// What is left of a file when all tiles have come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// The file up to its full-resolution data, which comes first.
-    pub prefix: Vec<u8>,
+    /// The file up to its full-resolution data, which comes first, in chunks that stand one after another.
+    pub prefix: Vec<Bytes>,
     /// The last piece behind the prefix, if anything is left.
     pub rest: Option<Part>,
     /// Bytes up to the first tile: what a reader needs to know the whole file.
@@ -35,8 +37,8 @@ pub struct Finished {
 /// Bytes a part has at least, unless it is the last: above the 5 MiB that object stores ask for.
 pub const DEFAULT_PART_SIZE: usize = 8 << 20;
 
-/// Bytes of leader and trailer of a tile.
-const FRAME: u64 = 8;
+/// Bytes of the leader of a tile, and of its trailer.
+const LEADER: u64 = 4;
 
 /// Makes the bytes of a file from its tiles.
 pub struct Writer {
@@ -46,9 +48,10 @@ pub struct Writer {
     parts: usize,
     /// Byte counts of the full-resolution tiles that left; the next one to leave is at its length.
     left: Vec<u32>,
-    ahead: BTreeMap<usize, Vec<u8>>,
-    tail: Vec<u8>,
-    overviews: Vec<Vec<Option<Vec<u8>>>>,
+    ahead: BTreeMap<usize, EncodedTile>,
+    tail: Vec<Bytes>,
+    tail_bytes: usize,
+    overviews: Vec<Vec<Option<EncodedTile>>>,
     waiting_bytes: usize,
 }
 
@@ -74,6 +77,7 @@ impl Writer {
             left: Vec::new(),
             ahead: BTreeMap::new(),
             tail: Vec::new(),
+            tail_bytes: 0,
             overviews,
             waiting_bytes: 0,
         }
@@ -98,47 +102,48 @@ impl Writer {
 
     /// Bytes of tiles the writer holds: those ahead of their turn, overviews, and the part being filled.
     pub fn held_bytes(&self) -> usize {
-        self.waiting_bytes + self.tail.len()
+        self.waiting_bytes + self.tail_bytes
     }
 
     /// Takes a tile, in any order; returns a part when one is full.
     ///
     /// # Errors
-    /// [`CogError::NoSuchTile`], [`CogError::DuplicateTile`], [`CogError::TileSize`].
+    /// [`CogError::NoSuchTile`], [`CogError::DuplicateTile`].
     pub fn push(&mut self, tile: EncodedTile) -> Result<Option<Part>, CogError> {
-        let EncodedTile { index, bytes } = tile;
+        let index = tile.index;
         let outside = CogError::NoSuchTile { index, levels: self.layout.levels.len() };
         let Some(position) = self.layout.position(index) else { return Err(outside) };
-        if bytes.len() < 4 || u32::try_from(bytes.len()).is_err() {
-            return Err(CogError::TileSize { index, found: bytes.len() });
-        }
-        let size = bytes.len();
+        let size = tile.size() as usize;
         if index.level > 0 {
             let slot = self.overviews.get_mut(index.level - 1).and_then(|l| l.get_mut(position)).ok_or(outside)?;
             if slot.is_some() {
                 return Err(CogError::DuplicateTile { index });
             }
-            *slot = Some(bytes);
+            *slot = Some(tile);
             self.waiting_bytes += size;
             return Ok(None);
         }
         if position < self.left.len() || self.ahead.contains_key(&position) {
             return Err(CogError::DuplicateTile { index });
         }
-        self.ahead.insert(position, bytes);
+        self.ahead.insert(position, tile);
         self.waiting_bytes += size;
-        while let Some(bytes) = self.ahead.remove(&self.left.len()) {
-            self.waiting_bytes -= bytes.len();
-            self.left.push(append_tile(&mut self.tail, &bytes));
+        while let Some(tile) = self.ahead.remove(&self.left.len()) {
+            self.waiting_bytes -= tile.size() as usize;
+            self.left.push(tile.size());
+            let framed = tile.into_framed();
+            self.tail_bytes += framed.len();
+            self.tail.push(framed);
         }
-        Ok(if self.tail.len() >= self.part_size { self.cut() } else { None })
+        Ok(if self.tail_bytes >= self.part_size { self.cut() } else { None })
     }
 
     fn cut(&mut self) -> Option<Part> {
-        let bytes = std::mem::take(&mut self.tail);
-        (!bytes.is_empty()).then(|| {
+        self.tail_bytes = 0;
+        let chunks = std::mem::take(&mut self.tail);
+        (!chunks.is_empty()).then(|| {
             self.parts += 1;
-            Part { number: self.parts - 1, bytes }
+            Part { number: self.parts - 1, chunks }
         })
     }
 
@@ -152,7 +157,7 @@ impl Writer {
     pub fn finish(mut self, statistics: &[Option<BandStatistics>]) -> Result<Finished, CogError> {
         let metadata = gdal_metadata(&self.spec, statistics)?;
         let overviews = self.take_overviews()?;
-        let sizes = |tiles: &Vec<Vec<u8>>| tiles.iter().map(|t| t.len() as u32).collect();
+        let sizes = |tiles: &Vec<EncodedTile>| tiles.iter().map(EncodedTile::size).collect();
         let mut tables: Vec<TileTable> = std::iter::once(std::mem::take(&mut self.left))
             .chain(overviews.iter().map(sizes))
             .map(|byte_counts: Vec<u32>| TileTable { offsets: vec![0; byte_counts.len()], byte_counts })
@@ -164,27 +169,22 @@ impl Writer {
         };
         let header_size = encode(&tables)?.len() as u64;
         let mut end = header_size;
-        let mut full_resolution = end;
         for table in tables.iter_mut().rev() {
-            full_resolution = end;
             for (offset, count) in table.offsets.iter_mut().zip(&table.byte_counts) {
-                *offset = end + FRAME / 2;
-                end += u64::from(*count) + FRAME;
+                *offset = end + LEADER;
+                end += u64::from(*count) + 2 * LEADER;
             }
         }
         if !bigtiff && end > u64::from(u32::MAX) {
             return Err(CogError::TooLarge { found: end });
         }
 
-        let mut prefix = encode(&tables)?;
-        prefix.reserve_exact((full_resolution - header_size) as usize);
-        for tile in overviews.into_iter().rev().flatten() {
-            append_tile(&mut prefix, &tile);
-        }
+        let mut prefix = vec![Bytes::from(encode(&tables)?)];
+        prefix.extend(overviews.into_iter().rev().flatten().map(EncodedTile::into_framed));
         Ok(Finished { prefix, rest: self.cut(), header_size, file_size: end })
     }
 
-    fn take_overviews(&mut self) -> Result<Vec<Vec<Vec<u8>>>, CogError> {
+    fn take_overviews(&mut self) -> Result<Vec<Vec<EncodedTile>>, CogError> {
         let total = self.layout.levels.first().map_or(0, |l| l.tile_count() as usize);
         // Tiles ahead of their turn came; the one at the turn is by definition missing, if any is.
         let mut missing = (total - self.left.len() - self.ahead.len()) as u64;
@@ -202,16 +202,6 @@ impl Writer {
     }
 }
 
-/// Appends leader, tile and trailer, and returns the byte count.
-fn append_tile(to: &mut Vec<u8>, bytes: &[u8]) -> u32 {
-    // Both ends of the range were checked when the tile came.
-    let count = bytes.len() as u32;
-    to.extend(count.to_le_bytes());
-    to.extend(bytes);
-    to.extend(&bytes[bytes.len().saturating_sub(4)..]);
-    count
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,7 +214,8 @@ mod tests {
             for position in 0..l.tile_count() as usize {
                 let index = layout.index(level, position).unwrap();
                 let length = 4 + (position * 7 + level) % 60;
-                tiles.push(EncodedTile { index, bytes: (0..length).map(|b| (b + position) as u8).collect() });
+                let bytes: Vec<u8> = (0..length).map(|b| (b + position) as u8).collect();
+                tiles.push(EncodedTile::new(index, &bytes).unwrap());
             }
         }
         tiles
@@ -238,13 +229,13 @@ mod tests {
         }
         for (number, part) in parts.iter().enumerate() {
             assert_eq!(part.number, number);
-            assert!(part.bytes.len() >= part_size);
+            assert!(part.chunks.concat().len() >= part_size);
         }
         let count = parts.len();
         let finished = writer.finish(&vec![None; spec.bands.len()]).unwrap();
-        let mut file = finished.prefix.clone();
+        let mut file = finished.prefix.concat();
         for part in parts.into_iter().chain(finished.rest.clone()) {
-            file.extend(part.bytes);
+            file.extend(part.chunks.concat());
         }
         (file, finished, count)
     }
@@ -279,10 +270,10 @@ mod tests {
         let mut at = finished.header_size as usize;
         for level in (0..spec.layout().levels.len()).rev() {
             for tile in tiles.iter().filter(|t| t.index.level == level) {
-                let n = tile.bytes.len();
+                let (n, bytes) = (tile.size() as usize, tile.bytes());
                 assert_eq!(file[at..at + 4], (n as u32).to_le_bytes());
-                assert_eq!(file[at + 4..at + 4 + n], tile.bytes);
-                assert_eq!(file[at + 4 + n..at + 8 + n], tile.bytes[n - 4..]);
+                assert_eq!(&file[at + 4..at + 4 + n], bytes);
+                assert_eq!(file[at + 4 + n..at + 8 + n], bytes[n - 4..]);
                 at += n + 8;
             }
         }
@@ -293,12 +284,12 @@ mod tests {
     fn held_bytes_fall_when_the_missing_tile_comes() {
         let spec = synthetic::spec(16, 48, 16, SampleType::U8, 1);
         let mut writer = Writer::new(spec).unwrap().with_part_size(1);
-        let tile = |level, col| EncodedTile { index: TileIndex { level, row: 0, col }, bytes: vec![1; 10] };
+        let tile = |level, col| EncodedTile::new(TileIndex { level, row: 0, col }, &[1; 10]).unwrap();
         assert_eq!(writer.push(tile(0, 2)).unwrap(), None);
         assert_eq!(writer.push(tile(1, 0)).unwrap(), None);
         assert_eq!(writer.push(tile(0, 1)).unwrap(), None);
         assert_eq!(writer.held_bytes(), 30);
-        assert_eq!(writer.push(tile(0, 0)).unwrap().map(|p| p.bytes.len()), Some(54));
+        assert_eq!(writer.push(tile(0, 0)).unwrap().map(|p| p.chunks.concat().len()), Some(54));
         assert_eq!(writer.held_bytes(), 10);
     }
 
@@ -306,7 +297,7 @@ mod tests {
     fn missing_double_and_foreign_tiles_are_refused() {
         let spec = synthetic::spec(16, 48, 16, SampleType::U8, 1);
         let mut writer = Writer::new(spec).unwrap();
-        let tile = |level, row, col, n| EncodedTile { index: TileIndex { level, row, col }, bytes: vec![1; n] };
+        let tile = |level, row, col, n| EncodedTile::new(TileIndex { level, row, col }, &vec![1; n]).unwrap();
         writer.push(tile(0, 0, 0, 9)).unwrap();
         writer.push(tile(0, 0, 2, 9)).unwrap();
         writer.push(tile(1, 0, 0, 9)).unwrap();
@@ -315,7 +306,6 @@ mod tests {
         assert!(matches!(writer.push(tile(1, 0, 0, 9)), Err(CogError::DuplicateTile { .. })));
         assert!(matches!(writer.push(tile(0, 1, 0, 9)), Err(CogError::NoSuchTile { .. })));
         assert!(matches!(writer.push(tile(9, 0, 0, 9)), Err(CogError::NoSuchTile { .. })));
-        assert!(matches!(writer.push(tile(0, 0, 1, 3)), Err(CogError::TileSize { found: 3, .. })));
         let Err(CogError::MissingTiles { missing, first }) = writer.finish(&[None]) else { panic!() };
         assert_eq!((missing, first), (3, TileIndex { level: 0, row: 0, col: 1 }));
     }

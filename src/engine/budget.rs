@@ -19,6 +19,9 @@ struct Inner {
 struct State {
     used: u64,
     peak: u64,
+    /// Part of what is used that was lent, and how much may be.
+    lent: u64,
+    lendable: u64,
 }
 
 /// Bytes in use, given back when dropped. It travels with what it pays for.
@@ -26,6 +29,7 @@ struct State {
 pub struct Reservation {
     budget: Arc<Inner>,
     bytes: u64,
+    is_lent: bool,
 }
 
 impl Budget {
@@ -56,7 +60,24 @@ impl Budget {
             .unwrap_or_else(PoisonError::into_inner);
         state.used += bytes;
         state.peak = state.peak.max(state.used);
-        Reservation { budget: Arc::clone(&self.inner), bytes }
+        Reservation { budget: Arc::clone(&self.inner), bytes, is_lent: false }
+    }
+
+    /// Sets how many bytes may be lent: those that are not needed to go on.
+    pub fn set_lendable(&self, bytes: u64) {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner).lendable = bytes;
+    }
+
+    /// Takes `bytes` if they are free and not needed elsewhere; never waits.
+    pub fn lend(&self, bytes: u64) -> Option<Reservation> {
+        let mut state = self.inner.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.lent + bytes > state.lendable || state.used + bytes > self.inner.total {
+            return None;
+        }
+        state.lent += bytes;
+        state.used += bytes;
+        state.peak = state.peak.max(state.used);
+        Some(Reservation { budget: Arc::clone(&self.inner), bytes, is_lent: true })
     }
 }
 
@@ -66,7 +87,7 @@ impl Reservation {
     pub fn split(&mut self, bytes: u64) -> Self {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        Self { budget: Arc::clone(&self.budget), bytes }
+        Self { budget: Arc::clone(&self.budget), bytes, is_lent: self.is_lent }
     }
 }
 
@@ -74,6 +95,9 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = self.budget.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.used -= self.bytes;
+        if self.is_lent {
+            state.lent -= self.bytes;
+        }
         self.budget.freed.notify_all();
     }
 }
@@ -95,5 +119,21 @@ mod tests {
         drop(rest);
         assert_eq!(waiting.join().unwrap(), 90);
         assert_eq!(budget.peak(), 90);
+    }
+
+    #[test]
+    fn what_is_lent_leaves_what_is_needed() {
+        let budget = Budget::new(100);
+        assert!(budget.lend(1).is_none());
+        budget.set_lendable(40);
+        let first = budget.lend(30).unwrap();
+        assert!(budget.lend(11).is_none());
+        let rest = budget.reserve(65);
+        assert!(budget.lend(6).is_none());
+        let second = budget.lend(5).unwrap();
+        drop((first, rest));
+        assert!(budget.lend(36).is_none());
+        drop(second);
+        assert!(budget.lend(40).is_some());
     }
 }

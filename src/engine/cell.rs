@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::locate::Located;
 use super::plan::{Cell, CellPlace, ScenePlan};
 use super::show;
-use crate::cog::Spec;
+use crate::cog::{Encoder, Spec};
 use crate::error::Result;
 use crate::grid::Window;
 use crate::picture::Style;
@@ -28,6 +28,7 @@ pub struct OpenCell {
 
 struct File {
     spec: Spec,
+    encoder: Encoder,
     levels: usize,
     /// Rows and columns of the coarsest level.
     coarsest: (usize, usize),
@@ -63,6 +64,7 @@ impl OpenCell {
                     coarsest: levels.last().copied().unwrap_or_default(),
                     style: show::style(&plan, layer, product),
                     assembly: Assembly::new(layout.tile, levels),
+                    encoder: Encoder::new(&spec)?,
                     spec,
                 });
             }
@@ -94,6 +96,11 @@ impl OpenCell {
     /// What a file is to be.
     pub fn spec(&self, file: usize) -> &Spec {
         &self.files[file].spec
+    }
+
+    /// What makes the tiles of a file.
+    pub fn encoder(&self, file: usize) -> &Encoder {
+        &self.files[file].encoder
     }
 
     /// Levels of a file.

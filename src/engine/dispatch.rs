@@ -14,7 +14,7 @@ use super::documents::{self, Cells};
 use super::plan::ScenePlan;
 use super::report::{self, Failure, Outcome, Progress, RunReport, SceneOutcome, StoreReport, Totals};
 use super::select::{Area, Shard};
-use super::sequencer::{self, Message, Published, UnitDone};
+use super::sequencer::{Message, Published, Sequencer, UnitDone};
 use super::stop::Stop;
 use super::{EngineError, look, resolve, unit};
 use crate::config::Pipeline;
@@ -132,10 +132,10 @@ pub fn run(
     std::thread::scope(|scope| -> Result<()> {
         let (to_sequencer, messages) = channel();
         let flight = Arc::new(Flight { stop: options.stop.clone(), ..Flight::default() });
-        let cancelled = Arc::clone(&flight.cancelled);
+        let (cancelled, lender) = (Arc::clone(&flight.cancelled), budget.clone());
         std::thread::Builder::new()
             .name("sequencer".into())
-            .spawn_scoped(scope, move || sequencer::run(&messages, store, progress, &cancelled))
+            .spawn_scoped(scope, move || Sequencer::new(store, lender, progress, cancelled).run(&messages))
             .map_err(|source| EngineError::Threads { what: "the sequencer", source })?;
         let dispatcher = Dispatcher { store, options, progress, budget: &budget, pool: &pool, to_sequencer, flight };
         let given = scenes.len();
@@ -272,6 +272,7 @@ impl Dispatcher<'_> {
             let needed = smallest_memory(needed);
             return Err(EngineError::Budget { budget: self.options.memory, needed }.into());
         }
+        self.budget.set_lendable(plan.lendable_bytes(self.budget.total()));
         let wanted = self.wanted(&plan)?;
         tally
             .cells
@@ -291,7 +292,10 @@ impl Dispatcher<'_> {
         let plan = Arc::new(plan);
         let pixels = missing.iter().map(|k| plan.cell_pixels(&plan.cells[*k])).sum();
         self.progress.scene_started(&plan.scene.id, missing.len(), pixels);
-        let published = self.make(&plan, &missing, &mut tally.serial)?;
+        let started = Instant::now();
+        let mut published = self.make(&plan, &missing, &mut tally.serial)?;
+        let workers = self.pool.current_num_threads() as f64 * started.elapsed().as_secs_f64();
+        published.seconds.idle = (workers - published.seconds.busy()).max(0.0);
         let mut error = published.error;
         outcome.cells_unchanged = standing.made.len();
         outcome.cells_empty = published.empty.len() + standing.empty.len();

@@ -12,6 +12,7 @@ pub mod budget;
 mod cell;
 mod dispatch;
 mod documents;
+mod fold;
 mod key;
 mod locate;
 mod look;

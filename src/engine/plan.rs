@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::publish::TILE;
 use crate::calibrate::{Illumination, Linear, Provenance};
 use crate::cog;
 use crate::config::Pipeline;
@@ -186,9 +187,11 @@ impl Layer {
     pub fn unit_bytes(&self, pixels: usize, source_pixels: &[usize]) -> (u64, u64) {
         let sources: u64 = self.inputs.iter().zip(source_pixels).map(|(i, n)| Block::bytes(*n, i.bands.len())).sum();
         let strip = Block::bytes(crate::geometry::STRIP_ROWS * UNIT_SIDE, self.roles.len());
-        let stored = self.stored_bytes_per_pixel() * pixels as u64;
-        // Raw tiles of the unit, their halved copies (a third), and one assembled tile per product.
-        let raw = stored + stored / 3 + self.stored_bytes_per_pixel() * (512 * 512);
+        let of_pixel = self.stored_bytes_per_pixel();
+        let stored = of_pixel * pixels as u64;
+        // A strip, the row of tiles it is in, coarser levels (a third), and one assembled tile per product.
+        let rows = |n: usize| stored.min(of_pixel * (n * UNIT_SIDE) as u64);
+        let raw = rows(crate::geometry::STRIP_ROWS) + rows(TILE) + stored / 3 + of_pixel * (TILE * TILE) as u64;
         // Compressed tiles, at worst as large as the raw ones.
         let output = stored + stored / 3;
         (sources + strip + raw, output)
@@ -200,13 +203,14 @@ impl Layer {
             .iter()
             .map(|i| {
                 let part = &scene.parts[i.part];
-                let ratio = match &i.placement {
-                    Placement::Same => 1.0,
+                let under = match &i.placement {
+                    // Read strip by strip.
+                    Placement::Same => pixels.min(crate::geometry::STRIP_ROWS * UNIT_SIDE),
                     Placement::Map { .. } | Placement::Sensor(_) => {
-                        TURN * self.pixel_m.powi(2) / i.pixel_area_m2.max(1e-30)
+                        (pixels as f64 * TURN * self.pixel_m.powi(2) / i.pixel_area_m2.max(1e-30)) as usize
                     }
                 };
-                ((pixels as f64 * ratio) as usize).min(part.rows * part.cols).max(1)
+                under.min(part.rows * part.cols).max(1)
             })
             .collect()
     }
@@ -262,6 +266,11 @@ impl ScenePlan {
             self.open_cell_bytes(cell) + largest
         };
         self.cells.iter().map(of_cell).max().unwrap_or(0).max(self.survey_bytes())
+    }
+
+    /// Bytes of a budget that may be lent: with the rest, a cell and its units find their place whatever was lent.
+    pub fn lendable_bytes(&self, budget: u64) -> u64 {
+        budget.saturating_sub(self.smallest_budget()) / 2
     }
 
     /// Bytes of the first look.

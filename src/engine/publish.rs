@@ -25,7 +25,7 @@ use crate::store::{Store, Stored};
 use crate::units::SunElevation;
 
 /// Edge of a COG tile, pixels.
-const TILE: usize = 512;
+pub const TILE: usize = 512;
 
 /// A file of a cell that stands in storage.
 pub struct FileRecord {

@@ -36,14 +36,18 @@ pub struct StageSeconds {
     pub survey: f64,
     /// Tabulating positions and reading heights.
     pub locate: f64,
-    /// Reading, decoding and calibrating source pixels.
+    /// Reading and decoding source pixels, finding out their states.
     pub read: f64,
     /// Resampling, indices, quantising.
     pub compute: f64,
-    /// Overviews, predictor, compression, statistics.
+    /// Statistics and overviews.
+    pub fold: f64,
+    /// Predictor and compression.
     pub encode: f64,
-    /// Writing to the store.
+    /// Putting tiles in order and handing them to the store, with the waiting for it (one thread).
     pub store: f64,
+    /// Time of the workers that none of the above took: they waited for work, for memory, or for a core.
+    pub idle: f64,
 }
 
 impl StageSeconds {
@@ -53,8 +57,15 @@ impl StageSeconds {
         self.locate += other.locate;
         self.read += other.read;
         self.compute += other.compute;
+        self.fold += other.fold;
         self.encode += other.encode;
         self.store += other.store;
+        self.idle += other.idle;
+    }
+
+    /// What the workers were busy with.
+    pub fn busy(&self) -> f64 {
+        self.locate + self.read + self.compute + self.fold + self.encode
     }
 }
 

@@ -1,25 +1,27 @@
-//! The one thread that owns the files of open cells: it puts tiles in order, hands parts to the store, and publishes a
-//! cell when its last unit has come.
+//! The one thread that owns the files of open cells: it puts tiles in order and hands parts to the store. When the last
+//! unit of a cell has come, its files are completed beside the work on the next cells, and its Item after them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
 use fieldglow_kernels::lights::Lights;
 use geo::Coord;
 
-use super::budget::Reservation;
+use super::budget::{Budget, Reservation};
 use super::cell::OpenCell;
-use super::documents;
+use super::plan::ScenePlan;
 use super::publish::{self, FileRecord};
 use super::report::{Progress, Reads, StageSeconds};
 use super::unit::{Output, Stats};
-use crate::cog::{BandStatistics, Part, Writer};
+use super::{EngineError, documents};
+use crate::cog::{BandStatistics, Writer};
 use crate::error::{Error, Result, ResultExt};
 use crate::grid::Window;
-use crate::store::{PartSink, Store};
+use crate::store::{Lease, PartSink, Payload, Store, StoreError, Stored};
 
 /// What the sequencer is told.
 pub enum Message {
@@ -70,7 +72,7 @@ pub struct Published {
 
 struct Open {
     cell: Arc<OpenCell>,
-    files: Vec<Option<(Writer, Box<dyn PartSink>)>>,
+    files: Vec<(Writer, Box<dyn PartSink>)>,
     units: Vec<Option<UnitFacts>>,
     /// Pictures by file.
     pictures: BTreeMap<usize, Vec<u8>>,
@@ -86,84 +88,147 @@ struct UnitFacts {
     valid: u64,
 }
 
-/// Runs until the channel is closed. Sets `cancelled` when a cell cannot be finished, so that nothing more is admitted.
-pub fn run(messages: &Receiver<Message>, store: &dyn Store, progress: &dyn Progress, cancelled: &AtomicBool) {
-    let mut open: BTreeMap<u64, Open> = BTreeMap::new();
-    let mut published = Published::default();
-    let mut announced = String::new();
-    let fail = |published: &mut Published, e: Error| {
-        cancelled.store(true, Ordering::Relaxed);
-        published.error = published.error.take().or(Some(e));
-    };
-    for message in messages {
-        match message {
-            Message::Open(cell, reservation) => {
-                let serial = cell.serial;
-                match start(cell, reservation, store) {
-                    Ok(o) => {
-                        open.insert(serial, o);
-                    }
-                    Err(e) => fail(&mut published, e),
-                }
-            }
-            Message::Unit(done) => {
-                progress.pixels_done(done.window.pixels() as u64);
-                let serial = done.serial;
-                let Some(o) = open.get_mut(&serial) else { continue };
-                let name = o.cell.cell().name.clone();
-                match accept(o, *done, &mut published) {
-                    Ok(State::Incomplete) => {}
-                    Ok(State::Cancelled) => abort(open.remove(&serial)),
-                    Ok(State::Complete) => {
-                        let started = Instant::now();
-                        match open.remove(&serial).map(|o| publish(o, store, &mut announced, &mut published)) {
-                            Some(Err(e)) => {
-                                fail(&mut published, e.within(|c| (c.stage, c.cell) = (Some("store"), Some(name))));
-                            }
-                            _ => progress.cell_done(&name),
+/// Files of a cell that are finished at once: most of it is waiting, for a disk or a network.
+const FINISHERS: usize = 8;
+
+/// Owns the files of open cells.
+pub struct Sequencer<'a> {
+    store: &'a dyn Store,
+    budget: Budget,
+    progress: &'a dyn Progress,
+    /// Set when a cell cannot be finished, so that nothing more is admitted.
+    cancelled: Arc<AtomicBool>,
+    open: BTreeMap<u64, Open>,
+    published: Published,
+}
+
+/// A cell that is being published, while the next ones go on: its name, and what will have come of it.
+type Publishing<'scope> = Option<(String, ScopedJoinHandle<'scope, (Publisher<'scope>, Result<Ended>)>)>;
+
+impl<'a> Sequencer<'a> {
+    /// For one run. Memory for parts that wait is taken from `budget`.
+    pub fn new(store: &'a dyn Store, budget: Budget, progress: &'a dyn Progress, cancelled: Arc<AtomicBool>) -> Self {
+        Self { store, budget, progress, cancelled, open: BTreeMap::new(), published: Published::default() }
+    }
+
+    /// Runs until the channel is closed.
+    pub fn run(mut self, messages: &Receiver<Message>) {
+        std::thread::scope(|scope| {
+            let mut publisher = Some(Publisher { store: self.store, announced: String::new() });
+            let mut publishing: Publishing<'_> = None;
+            for message in messages {
+                match message {
+                    Message::Open(cell, reservation) => match start(&cell, reservation, self.store) {
+                        Ok(open) => drop(self.open.insert(cell.serial, open)),
+                        Err(e) => self.fail(e),
+                    },
+                    Message::Unit(done) => {
+                        self.progress.pixels_done(done.window.pixels() as u64);
+                        let Some(open) = self.unit(*done) else { continue };
+                        // One after another, so that their order is that of the plan.
+                        self.settle(&mut publishing, &mut publisher);
+                        let name = open.cell.cell().name.clone();
+                        let Some(mut publisher) = publisher.take() else { continue };
+                        let thread = std::thread::Builder::new().name("publisher".into()).spawn_scoped(scope, || {
+                            let ended = publisher.publish(open);
+                            (publisher, ended)
+                        });
+                        match thread {
+                            Ok(thread) => publishing = Some((name, thread)),
+                            Err(source) => self.fail(EngineError::Threads { what: "the publisher", source }.into()),
                         }
-                        published.seconds.store += started.elapsed().as_secs_f64();
                     }
-                    Err(e) => {
-                        fail(&mut published, e.within(|c| c.cell = Some(name)));
-                        abort(open.remove(&serial));
+                    Message::Forget => self.abort_all(),
+                    Message::Flush(answer) => {
+                        self.settle(&mut publishing, &mut publisher);
+                        // Nobody is left to be told when the dispatcher is gone.
+                        let _ = answer.send(std::mem::take(&mut self.published));
                     }
                 }
             }
-            Message::Forget => {
-                while let Some((_, o)) = open.pop_first() {
-                    abort(Some(o));
-                }
+            self.settle(&mut publishing, &mut publisher);
+            self.abort_all();
+        });
+    }
+
+    fn fail(&mut self, e: Error) {
+        self.cancelled.store(true, Ordering::Relaxed);
+        self.published.error = self.published.error.take().or(Some(e));
+    }
+
+    fn abort_all(&mut self) {
+        std::mem::take(&mut self.open).into_values().for_each(abort);
+    }
+
+    /// Takes a unit's result; gives the cell back when it was the last one.
+    fn unit(&mut self, done: UnitDone) -> Option<Open> {
+        let serial = done.serial;
+        let open = self.open.get_mut(&serial)?;
+        let started = Instant::now();
+        let accepted = accept(open, done, &self.budget, &mut self.published);
+        self.published.seconds.store += started.elapsed().as_secs_f64();
+        match accepted {
+            Ok(State::Incomplete) => None,
+            Ok(State::Complete) => self.open.remove(&serial),
+            Ok(State::Cancelled) => {
+                self.open.remove(&serial).into_iter().for_each(abort);
+                None
             }
-            Message::Flush(answer) => {
-                // Nobody is left to be told when the dispatcher is gone.
-                let _ = answer.send(std::mem::take(&mut published));
+            Err(e) => {
+                let open = self.open.remove(&serial);
+                let name = open.as_ref().map(|o| o.cell.cell().name.clone());
+                self.fail(e.within(|c| c.cell = name));
+                open.into_iter().for_each(abort);
+                None
             }
         }
     }
-    while let Some((_, o)) = open.pop_first() {
-        abort(Some(o));
+
+    /// Waits for the cell that is being published.
+    fn settle<'scope>(&mut self, publishing: &mut Publishing<'scope>, publisher: &mut Option<Publisher<'scope>>) {
+        let Some((name, thread)) = publishing.take() else { return };
+        let Ok((back, ended)) = thread.join() else {
+            return self.fail(Error::bug("publishing a cell failed"));
+        };
+        *publisher = Some(back);
+        let all = &mut self.published;
+        match ended {
+            Ok(Ended { bytes, seconds, outline }) => {
+                all.bytes += bytes;
+                all.seconds.store += seconds;
+                self.progress.cell_done(&name);
+                match outline {
+                    Some(outline) => {
+                        all.written.push(name);
+                        all.outlines.push(outline);
+                    }
+                    None => all.empty.push(name),
+                }
+            }
+            Err(e) => self.fail(e.within(|c| (c.stage, c.cell) = (Some("store"), Some(name)))),
+        }
     }
 }
 
-fn abort(open: Option<Open>) {
-    for (_, sink) in open.into_iter().flat_map(|o| o.files).flatten() {
+fn abort(open: Open) {
+    for (_, sink) in open.files {
         sink.abort();
     }
 }
 
-fn start(cell: Arc<OpenCell>, reservation: Reservation, store: &dyn Store) -> Result<Open> {
+fn start(cell: &Arc<OpenCell>, reservation: Reservation, store: &dyn Store) -> Result<Open> {
     let files = (0..cell.files())
         .map(|f| {
             let (layer, product) = publish::product_of(&cell.plan, f);
             let name = cell
                 .plan
                 .object(&cell.cell().name, &format!("{}/{}.tif", cell.plan.key8(), layer.products[product].name));
-            Ok(Some((Writer::new(cell.spec(f).clone())?, store.start(&name)?)))
+            Ok((Writer::new(cell.spec(f).clone())?, store.start(&name)?))
         })
         .collect::<Result<Vec<_>>>()?;
     let missing = cell.units.len();
     let units = cell.units.iter().map(|_| None).collect();
+    let cell = Arc::clone(cell);
     Ok(Open { units, cell, files, pictures: BTreeMap::new(), missing, _reservation: reservation })
 }
 
@@ -174,20 +239,23 @@ enum State {
     Cancelled,
 }
 
-fn accept(open: &mut Open, done: UnitDone, published: &mut Published) -> Result<State> {
+fn accept(open: &mut Open, done: UnitDone, budget: &Budget, published: &mut Published) -> Result<State> {
     let Some(result) = done.result else { return Ok(State::Cancelled) };
     let output = result?;
     published.reads.add(&output.reads);
     published.clipped += output.clipped;
     published.seconds.add(&output.seconds);
-    let started = Instant::now();
     for (file, tile) in output.tiles {
-        let Some((writer, sink)) = open.files[file].as_mut() else { continue };
+        let Some((writer, sink)) = open.files.get_mut(file) else { continue };
         if let Some(part) = writer.push(tile)? {
-            sink.put(&part.bytes).within(|c| c.stage = Some("store"))?;
+            let mut payload = Payload { chunks: part.chunks, lease: None };
+            // The cell paid for the first part.
+            if part.number > 0 {
+                payload.lease = budget.lend(payload.size()).map(|r| Arc::new(r) as Lease);
+            }
+            sink.put(payload).within(|c| c.stage = Some("store"))?;
         }
     }
-    published.seconds.store += started.elapsed().as_secs_f64();
     open.pictures.extend(output.pictures);
     let (stats, lights) = (output.stats, output.lights);
     open.units[done.unit] = Some(UnitFacts { stats, lights, hull: output.hull, valid: output.valid });
@@ -196,69 +264,120 @@ fn accept(open: &mut Open, done: UnitDone, published: &mut Published) -> Result<
     Ok(if open.missing == 0 { State::Complete } else { State::Incomplete })
 }
 
-fn publish(mut open: Open, store: &dyn Store, announced: &mut String, published: &mut Published) -> Result<()> {
-    let cell = Arc::clone(&open.cell);
-    let name = cell.cell().name.clone();
-    let mut announce = || -> Result<u64> {
-        if *announced == cell.plan.acquisition {
+/// Makes the objects of finished cells visible, one cell after another.
+struct Publisher<'a> {
+    store: &'a dyn Store,
+    /// The acquisition whose documents were announced last.
+    announced: String,
+}
+
+/// What came of a cell.
+struct Ended {
+    /// Bytes stored.
+    bytes: u64,
+    /// Wall time.
+    seconds: f64,
+    /// Outline of its valid pixels; none without a valid pixel.
+    outline: Option<Vec<(f64, f64)>>,
+}
+
+/// A file that only lacks its beginning.
+struct Unfinished {
+    sink: Box<dyn PartSink>,
+    prefix: Payload,
+    rest: Option<Payload>,
+}
+
+impl Unfinished {
+    fn complete(mut self) -> Result<Stored, StoreError> {
+        if let Some(rest) = self.rest {
+            self.sink.put(rest)?;
+        }
+        self.sink.complete(self.prefix)
+    }
+}
+
+impl Publisher<'_> {
+    fn announce(&mut self, plan: &ScenePlan) -> Result<u64> {
+        if self.announced == plan.acquisition {
             return Ok(0);
         }
-        announced.clone_from(&cell.plan.acquisition);
-        documents::announce(store, &cell.plan)
-    };
-    let facts: Vec<&UnitFacts> = open.units.iter().flatten().collect();
-    if facts.iter().all(|u| u.valid == 0) {
-        abort(Some(open));
-        published.bytes += announce()? + documents::note_empty(store, &cell.plan, &name)?;
-        published.empty.push(name);
-        return Ok(());
+        self.announced.clone_from(&plan.acquisition);
+        documents::announce(self.store, plan)
     }
-    let mut records = Vec::new();
-    let mut outlines = Vec::new();
-    for (l, layer) in cell.plan.layers.iter().enumerate() {
-        let lattice = &cell.cell().lattices[l];
-        let units: Vec<&UnitFacts> =
-            cell.units.iter().zip(&facts).filter(|((ul, _), _)| *ul == l).map(|(_, u)| *u).collect();
-        let hull = super::unit::hull(units.iter().flat_map(|u| u.hull.iter().map(|c| (c.x, c.y))).collect());
-        let map: Vec<(f64, f64)> = hull.iter().map(|c| lattice.transform.world_from_pixel(c.x, c.y)).collect();
-        let outline = super::publish::geographic(&cell.plan.crs, &map)?;
-        for (k, product) in layer.products.iter().enumerate() {
-            let file = cell.first_file(l) + k;
-            let stats = merge(product.bands(), units.iter().map(|u| &u.stats[k]), (lattice.rows * lattice.cols) as u64);
-            let Some((writer, mut sink)) = open.files[file].take() else { continue };
-            let finished = writer.finish(&stats)?;
-            if let Some(Part { bytes, .. }) = &finished.rest {
-                sink.put(bytes)?;
-            }
-            let stored = sink.complete(&finished.prefix)?;
-            published.bytes += stored.size;
-            let picture = match open.pictures.remove(&file) {
-                Some(bytes) => Some(publish::picture(store, &cell, product, &bytes)?),
-                None => None,
-            };
-            published.bytes += picture.as_ref().map_or(0, |p| p.size);
-            records.push(FileRecord {
-                layer: l,
-                product: k,
-                stats,
-                lights: merge_lights(units.iter().map(|u| &u.lights[k])),
-                picture,
-                stored,
-                header_size: finished.header_size,
-                outline: outline.clone(),
-            });
+
+    fn publish(&mut self, open: Open) -> Result<Ended> {
+        let started = Instant::now();
+        let Open { cell, files, units, mut pictures, .. } = open;
+        let name = &cell.cell().name;
+        let facts: Vec<&UnitFacts> = units.iter().flatten().collect();
+        if facts.iter().all(|u| u.valid == 0) {
+            files.into_iter().for_each(|(_, sink)| sink.abort());
+            let bytes = self.announce(&cell.plan)? + documents::note_empty(self.store, &cell.plan, name)?;
+            return Ok(Ended { bytes, seconds: started.elapsed().as_secs_f64(), outline: None });
         }
-        outlines.extend(outline);
+        let (mut made, mut outlines, mut unfinished) = (Vec::new(), Vec::new(), Vec::new());
+        let mut files = files.into_iter();
+        for (l, layer) in cell.plan.layers.iter().enumerate() {
+            let lattice = &cell.cell().lattices[l];
+            let units: Vec<&UnitFacts> =
+                cell.units.iter().zip(&facts).filter(|((ul, _), _)| *ul == l).map(|(_, u)| *u).collect();
+            let hull = super::unit::hull(units.iter().flat_map(|u| u.hull.iter().map(|c| (c.x, c.y))).collect());
+            let map: Vec<(f64, f64)> = hull.iter().map(|c| lattice.transform.world_from_pixel(c.x, c.y)).collect();
+            let outline = super::publish::geographic(&cell.plan.crs, &map)?;
+            for (k, (product, (writer, sink))) in layer.products.iter().zip(&mut files).enumerate() {
+                let all = (lattice.rows * lattice.cols) as u64;
+                let stats = merge(product.bands(), units.iter().map(|u| &u.stats[k]), all);
+                let lights = merge_lights(units.iter().map(|u| &u.lights[k]));
+                let finished = writer.finish(&stats)?;
+                let payload = |chunks| Payload { chunks, lease: None };
+                let rest = finished.rest.map(|part| payload(part.chunks));
+                unfinished.push(Unfinished { sink, prefix: payload(finished.prefix), rest });
+                made.push((l, k, stats, lights, finished.header_size, outline.clone()));
+            }
+            outlines.extend(outline);
+        }
+        let mut bytes = 0;
+        let mut records = Vec::new();
+        for (file, (stored, made)) in complete(unfinished).into_iter().zip(made).enumerate() {
+            let (stored, (layer, product, stats, lights, header_size, outline)) = (stored?, made);
+            let shows = &cell.plan.layers[layer].products[product];
+            let picture = pictures.remove(&file);
+            let picture = picture.map(|p| publish::picture(self.store, &cell, shows, &p)).transpose()?;
+            bytes += stored.size + picture.as_ref().map_or(0, |p| p.size);
+            records.push(FileRecord { layer, product, stats, lights, picture, stored, header_size, outline });
+        }
+        let outline = publish::hull_of(&outlines);
+        let item = publish::cell_item(&cell, &records, &outline)?;
+        let object = cell.plan.object(name, "item.json");
+        bytes += self.announce(&cell.plan)?;
+        self.store.put(&object, &item)?;
+        bytes += item.len() as u64;
+        Ok(Ended { bytes, seconds: started.elapsed().as_secs_f64(), outline: Some(outline) })
     }
-    let outline = publish::hull_of(&outlines);
-    let item = publish::cell_item(&cell, &records, &outline)?;
-    let object = cell.plan.object(&name, "item.json");
-    published.bytes += announce()?;
-    store.put(&object, &item)?;
-    published.bytes += item.len() as u64;
-    published.written.push(name);
-    published.outlines.push(outline);
-    Ok(())
+}
+
+/// Completes files, several at once; the results are in their order. What cannot be completed leaves nothing.
+fn complete(files: Vec<Unfinished>) -> Vec<Result<Stored, StoreError>> {
+    let others = files.len().min(FINISHERS).saturating_sub(1);
+    let done: Vec<Mutex<Option<Result<Stored, StoreError>>>> = files.iter().map(|_| Mutex::new(None)).collect();
+    let queue = Mutex::new(files.into_iter().zip(&done));
+    let work = || {
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some((file, done)) = next else { break };
+            *done.lock().unwrap_or_else(PoisonError::into_inner) = Some(file.complete());
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..others {
+            // Where no more threads can be had, those that there are do all of it.
+            let _ = std::thread::Builder::new().name("finisher".into()).spawn_scoped(scope, work);
+        }
+        work();
+    });
+    drop(queue);
+    done.into_iter().filter_map(|d| d.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
 }
 
 /// Lights of a file from those of its units, in the order of units.

@@ -1,28 +1,27 @@
 //! What one task computes: from source pixels to compressed tiles, on one core, without waiting for anyone.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use fieldglow_kernels::lights::Lights;
 use fieldglow_kernels::resample::{self, Source, Taps};
 use fieldglow_kernels::state;
-use fieldglow_kernels::stats::{FloatStats, IntegerStats, add_interleaved};
+use fieldglow_kernels::stats::{FloatStats, IntegerStats};
 use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
 
 use super::cell::OpenCell;
+use super::fold::{Fold, Place, Tools};
+use super::locate::UnitLocated;
 use super::plan::{Input, Layer};
 use super::report::{Reads, StageSeconds};
-use crate::cog::{EncodedTile, Encoder, TileIndex};
+use crate::cog::EncodedTile;
 use crate::error::{Result, ResultExt};
 use crate::geometry::STRIP_ROWS;
 use crate::geometry::ortho::RowScratch;
 use crate::grid::Window;
-use crate::picture;
-use crate::product::{Encoding, NightBand, Product, Program, Scratch};
-use crate::pyramid::{self, Share};
-use crate::raster::{Block, RawTile, Samples};
+use crate::product::Scratch;
+use crate::raster::Block;
 use crate::read;
 
 /// Statistics of one band of one unit.
@@ -58,51 +57,109 @@ pub struct Output {
 }
 
 thread_local! {
-    /// Compression contexts are large; a thread keeps those of the files it works on.
-    static ENCODERS: RefCell<BTreeMap<(u64, usize), Encoder>> = const { RefCell::new(BTreeMap::new()) };
+    /// What a thread works with. It grows with the first units and is used for all that follow: nothing is allocated per
+    /// strip or tile but the bytes that leave.
+    static BENCH: RefCell<Bench> = RefCell::default();
 }
 
-/// Most compression contexts a thread keeps.
-const KEPT_ENCODERS: usize = 16;
+#[derive(Default)]
+struct Bench {
+    strip: Strip,
+    pixels: Vec<Pixels>,
+    folds: Vec<Fold>,
+    tools: Tools,
+}
+
+/// Rows of a unit on their way, and the buffers they need.
+struct Strip {
+    block: Block,
+    /// Source pixels of the strip, where they are taken as they are.
+    taken: Pixels,
+    col: Vec<f64>,
+    row: Vec<f64>,
+    taps: Taps,
+    rows: RowScratch,
+    product: Scratch,
+    state: Vec<u16>,
+}
+
+impl Default for Strip {
+    fn default() -> Self {
+        Self {
+            block: Block::invalid(Window::new(0, 0, 0, 0), Vec::new(), Vec::new()),
+            taken: Pixels::default(),
+            col: Vec::new(),
+            row: Vec::new(),
+            taps: Taps::with_capacity(0),
+            rows: RowScratch::default(),
+            product: Scratch::default(),
+            state: Vec::new(),
+        }
+    }
+}
 
 /// Computes unit `window` of layer `layer` of a cell.
 pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> {
+    BENCH.with_borrow_mut(|bench| compute_with(bench, cell, layer, window))
+}
+
+fn compute_with(bench: &mut Bench, cell: &OpenCell, layer: usize, window: Window) -> Result<Output> {
     let mut out = Output::default();
-    let plan = &cell.plan;
-    let l = &plan.layers[layer];
-    let mut raw: Vec<RawTile> = l.products.iter().map(|p| p.raw_tile(window.rows, window.cols)).collect();
-    let sources = sources(cell, layer, window, &mut out)?;
-    if sources.iter().any(|s| s.pixels.is_some()) {
+    let l = &cell.plan.layers[layer];
+    let Bench { strip, pixels, folds, tools } = bench;
+    let sources = sources(cell, layer, window, pixels, &mut out)?;
+    let place = |k: usize| Place { cell, file: cell.first_file(layer) + k, product: &l.products[k], unit: window };
+    folds.truncate(l.products.len());
+    folds.extend(l.products.iter().skip(folds.len()).map(Fold::new));
+    folds.iter_mut().enumerate().for_each(|(k, fold)| fold.begin(&place(k)));
+    let mut points = Vec::new();
+    for top in (0..window.rows).step_by(STRIP_ROWS) {
+        let rows = STRIP_ROWS.min(window.rows - top);
+        let read_before = out.seconds.read;
         let started = Instant::now();
-        let mut scratch = StripScratch::new(window.cols);
-        let mut points = Vec::new();
-        for top in (0..window.rows).step_by(STRIP_ROWS) {
-            let rows = STRIP_ROWS.min(window.rows - top);
-            let mut block = resample_strip(l, &sources, window, top, rows, &mut scratch)?;
-            for (product, raw) in l.products.iter().zip(&mut raw) {
-                out.clipped += product.evaluate(&mut block, top, raw, &mut scratch.product);
-            }
-            out.valid += outline(&block, &mut points);
+        resample_strip(
+            cell,
+            l,
+            &sources,
+            pixels,
+            Window::new(top as i64, 0, rows, window.cols),
+            window,
+            strip,
+            &mut out,
+        )?;
+        for (product, fold) in l.products.iter().zip(&mut *folds) {
+            fold.strip.set_rows(rows);
+            out.clipped += product.evaluate(&mut strip.block, 0, &mut fold.strip, &mut strip.product);
         }
-        out.hull = hull(points);
-        out.seconds.compute += started.elapsed().as_secs_f64();
+        out.valid += outline(&strip.block, &mut points);
+        out.seconds.compute += started.elapsed().as_secs_f64() - (out.seconds.read - read_before);
+        for (k, fold) in folds.iter_mut().enumerate() {
+            fold.take_strip(&place(k), top, tools, &mut out)?;
+        }
     }
-    drop(sources);
-    let started = Instant::now();
-    for (k, (product, raw)) in l.products.iter().zip(raw).enumerate() {
-        out.stats.push(statistics(&raw, product.encoding));
-        out.lights.push(lights(&raw, product));
-        fold(cell, cell.first_file(layer) + k, window, raw, product.encoding, &mut out)?;
+    out.hull = hull(points);
+    for (k, fold) in folds.iter_mut().enumerate() {
+        fold.end(&place(k), tools, &mut out)?;
     }
-    out.seconds.encode += started.elapsed().as_secs_f64();
     Ok(out)
 }
 
-/// One input of a unit: its geometry and its pixels (`None` when the unit lies beside the image).
+/// One input of a unit: its geometry, and how its pixels come.
 struct UnitSource<'a> {
     input: &'a Input,
-    located: super::locate::UnitLocated<'a>,
-    pixels: Option<Pixels>,
+    located: UnitLocated<'a>,
+    from: From,
+}
+
+/// How source pixels come.
+#[derive(Clone, Copy)]
+enum From {
+    /// The unit lies beside the image.
+    Nowhere,
+    /// All were read before the first strip, as the input of this number.
+    Memory(usize),
+    /// Each strip reads those that are its own.
+    File(Window),
 }
 
 /// Source pixels of a window.
@@ -113,29 +170,51 @@ struct Pixels {
     state: Vec<u16>,
     /// No state has any bit.
     clean: bool,
+    scratch: read::Scratch,
+    planes: Vec<f32>,
 }
 
-fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Output) -> Result<Vec<UnitSource<'a>>> {
+impl Default for Pixels {
+    fn default() -> Self {
+        Self {
+            window: Window::new(0, 0, 0, 0),
+            samples: Vec::new(),
+            state: Vec::new(),
+            clean: true,
+            scratch: read::Scratch::default(),
+            planes: Vec::new(),
+        }
+    }
+}
+
+fn sources<'a>(
+    cell: &'a OpenCell,
+    layer: usize,
+    window: Window,
+    pixels: &mut Vec<Pixels>,
+    out: &mut Output,
+) -> Result<Vec<UnitSource<'a>>> {
     let plan = &cell.plan;
     let l = &plan.layers[layer];
+    pixels.resize_with(pixels.len().max(l.inputs.len()), Pixels::default);
     l.inputs
         .iter()
         .zip(cell.located(layer))
-        .map(|(input, located)| {
+        .enumerate()
+        .map(|(k, (input, located))| {
             let started = Instant::now();
-            let part = &plan.scene.parts[input.part];
             let (located, source) =
                 located.unit(plan, input, l.pixel_m, window).within(|c| c.stage = Some("geometry"))?;
             out.seconds.locate += started.elapsed().as_secs_f64();
-            let started = Instant::now();
-            let pixels = source
-                .map(|w| {
-                    read(input, w, part.sample.bits(), out)
-                        .within(|c| c.band = c.band.take().or(Some(part.name.clone())))
-                })
-                .transpose()?;
-            out.seconds.read += started.elapsed().as_secs_f64();
-            Ok(UnitSource { input, located, pixels })
+            let from = match (source, &located) {
+                (None, _) => From::Nowhere,
+                (Some(source), UnitLocated::Same) => From::File(source),
+                (Some(source), _) => {
+                    pixels[k].read(cell, input, source, out)?;
+                    From::Memory(k)
+                }
+            };
+            Ok(UnitSource { input, located, from })
         })
         .collect()
 }
@@ -143,25 +222,33 @@ fn sources<'a>(cell: &'a OpenCell, layer: usize, window: Window, out: &mut Outpu
 /// Rows that are read together: they stay in the cache of a core until their states are known.
 const READ_ROWS: usize = 64;
 
-/// Reads a window of all bands of an input. `sample_bits` are those of a sample in the file.
-fn read(input: &Input, window: Window, sample_bits: u32, out: &mut Output) -> Result<Pixels> {
-    let bands = input.bands.len();
-    let (mut samples, mut state) = (vec![0.0; bands * window.pixels()], vec![0; window.pixels()]);
-    let (fill, ceiling) = (input.fill.unwrap_or(f32::NAN), input.saturation.unwrap_or(f32::NAN));
-    let mut scratch = read::Scratch::default();
-    let mut planes = Vec::new();
-    for top in (0..window.rows).step_by(READ_ROWS) {
-        let rows = READ_ROWS.min(window.rows - top);
-        let part = Window::new(window.row + top as i64, window.col, rows, window.cols);
-        let at = top * window.cols..(top + rows) * window.cols;
-        let samples = &mut samples[bands * at.start..bands * at.end];
-        read_part(input, part, &mut scratch, &mut planes, samples, out).within(|c| c.stage = Some("read"))?;
-        state::mark_pixels(samples, bands, fill, ceiling, &mut state[at]);
+impl Pixels {
+    /// Reads a window of all bands of an input.
+    fn read(&mut self, cell: &OpenCell, input: &Input, window: Window, out: &mut Output) -> Result<()> {
+        let started = Instant::now();
+        let part = &cell.plan.scene.parts[input.part];
+        let bands = input.bands.len();
+        self.window = window;
+        self.samples.resize(bands * window.pixels(), 0.0);
+        self.state.resize(window.pixels(), 0);
+        let (fill, ceiling) = (input.fill.unwrap_or(f32::NAN), input.saturation.unwrap_or(f32::NAN));
+        for top in (0..window.rows).step_by(READ_ROWS) {
+            let rows = READ_ROWS.min(window.rows - top);
+            let rows_window = Window::new(window.row + top as i64, window.col, rows, window.cols);
+            let at = top * window.cols..(top + rows) * window.cols;
+            let samples = &mut self.samples[bands * at.start..bands * at.end];
+            read_part(input, rows_window, &mut self.scratch, &mut self.planes, samples, out).within(|c| {
+                c.stage = Some("read");
+                c.band = c.band.take().or(Some(part.name.clone()));
+            })?;
+            state::mark_pixels(samples, bands, fill, ceiling, &mut self.state[at]);
+        }
+        self.clean = self.state.iter().all(|s| *s == 0);
+        out.reads.samples += self.samples.len() as u64;
+        out.reads.bytes += self.samples.len() as u64 * u64::from(part.sample.bits() / 8);
+        out.seconds.read += started.elapsed().as_secs_f64();
+        Ok(())
     }
-    out.reads.samples += samples.len() as u64;
-    out.reads.bytes += samples.len() as u64 * u64::from(sample_bits / 8);
-    let clean = state.iter().all(|s| *s == 0);
-    Ok(Pixels { window, samples, state, clean })
 }
 
 /// Reads some rows: from one file at once, or band by band where each has its own.
@@ -188,90 +275,79 @@ fn read_part(
     Ok(())
 }
 
-/// Buffers reused from strip to strip.
-struct StripScratch {
-    col: Vec<f64>,
-    row: Vec<f64>,
-    taps: Taps,
-    rows: RowScratch,
-    product: Scratch,
-    state: Vec<u16>,
-}
-
-impl StripScratch {
-    fn new(cols: usize) -> Self {
-        Self {
-            col: vec![0.0; cols],
-            row: vec![0.0; cols],
-            taps: Taps::with_capacity(cols),
-            rows: RowScratch::default(),
-            product: Scratch::default(),
-            state: Vec::new(),
-        }
-    }
-}
-
-/// Rows `top..top + rows` of a unit, all bands of the layer.
+/// Makes the block of a strip: `rows` of the unit, all bands of the layer.
+#[expect(clippy::too_many_arguments, reason = "the parts of a bench are borrowed one by one")]
 fn resample_strip(
+    cell: &OpenCell,
     layer: &Layer,
     sources: &[UnitSource<'_>],
+    memory: &[Pixels],
+    rows: Window,
     unit: Window,
-    top: usize,
-    rows: usize,
-    scratch: &mut StripScratch,
-) -> Result<Block> {
-    let mut block = Block::invalid(
-        Window::new(unit.row + top as i64, unit.col, rows, unit.cols),
-        layer.roles.clone(),
-        layer.linear(),
-    );
-    let cols = unit.cols;
-    let pixels = rows * cols;
+    strip: &mut Strip,
+    out: &mut Output,
+) -> Result<()> {
+    let Window { row: top, rows, cols, .. } = rows;
+    let place = Window::new(unit.row + top, unit.col, rows, cols);
+    let Strip { block, taken, col, row, taps, rows: row_scratch, state: all_states, .. } = strip;
+    block.reset(place, &layer.roles, &layer.linear());
+    let pixels = place.pixels();
     let (planes, states) = block.parts_mut();
     let several = sources.len() > 1;
-    scratch.state.clear();
-    scratch.state.resize(if several { pixels } else { 0 }, 0);
+    all_states.clear();
+    all_states.resize(if several { pixels } else { 0 }, 0);
     for source in sources {
-        let Some(from) = &source.pixels else { continue };
         let bands = source.input.bands.len();
         let first = source.input.first_plane * pixels;
         let target = &mut planes[first..first + bands * pixels];
-        if matches!(source.located, super::locate::UnitLocated::Same) {
-            take(from, top, bands, (rows, cols), target, states);
-        } else {
-            let pixel_source = Source {
-                samples: &from.samples,
-                bands,
-                state: &from.state,
-                clean: from.clean,
-                rows: from.window.rows,
-                cols: from.window.cols,
-            };
-            for r in 0..rows {
-                source.located.locate(top + r, from.window, &mut scratch.rows, &mut scratch.col, &mut scratch.row)?;
-                let state = &mut states[r * cols..(r + 1) * cols];
-                let mut row = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state };
-                resample::bilinear(pixel_source, &scratch.col, &scratch.row, &mut scratch.taps, &mut row);
+        match source.from {
+            From::Nowhere => continue,
+            From::File(window) => {
+                let part = Window::new(window.row + top, window.col, rows, window.cols).intersect(window);
+                if part.is_empty() {
+                    continue;
+                }
+                taken.read(cell, source.input, part, out)?;
+                take(taken, bands, (rows, cols), target, states);
+            }
+            From::Memory(k) => {
+                let from = &memory[k];
+                let pixel_source = Source {
+                    samples: &from.samples,
+                    bands,
+                    state: &from.state,
+                    clean: from.clean,
+                    rows: from.window.rows,
+                    cols: from.window.cols,
+                };
+                col.resize(cols, 0.0);
+                row.resize(cols, 0.0);
+                for r in 0..rows {
+                    source.located.locate(top as usize + r, from.window, row_scratch, col, row)?;
+                    let state = &mut states[r * cols..(r + 1) * cols];
+                    let mut to = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state };
+                    resample::bilinear(pixel_source, col, row, taps, &mut to);
+                }
             }
         }
         if several {
-            for (all, one) in scratch.state.iter_mut().zip(&*states) {
+            for (all, one) in all_states.iter_mut().zip(&*states) {
                 *all |= one & !(state::NODATA | state::PARTIAL);
             }
         }
     }
     if several {
-        states.copy_from_slice(&scratch.state);
+        states.copy_from_slice(all_states);
         state::mark_invalid(planes, states);
     }
-    Ok(block)
+    Ok(())
 }
 
-/// Takes rows `top..` of a source as they are; what it does not have stays invalid.
-fn take(from: &Pixels, top: usize, bands: usize, (rows, cols): (usize, usize), planes: &mut [f32], states: &mut [u16]) {
-    let (width, height) = (cols.min(from.window.cols), rows.min(from.window.rows.saturating_sub(top)));
+/// Takes source pixels as they are; what they do not have stays invalid.
+fn take(from: &Pixels, bands: usize, (rows, cols): (usize, usize), planes: &mut [f32], states: &mut [u16]) {
+    let (width, height) = (cols.min(from.window.cols), rows.min(from.window.rows));
     for r in 0..height {
-        let (to, at) = (r * cols..r * cols + width, (top + r) * from.window.cols);
+        let (to, at) = (r * cols..r * cols + width, r * from.window.cols);
         states[to.clone()].copy_from_slice(&from.state[at..at + width]);
         let line = &from.samples[bands * at..bands * (at + width)];
         for b in 0..bands {
@@ -310,73 +386,4 @@ pub fn hull(mut points: Vec<(f64, f64)>) -> Vec<Coord<f64>> {
     let mut ring: LineString<f64> = points.convex_hull().exterior().clone();
     ring.0.pop();
     ring.0
-}
-
-/// Statistics of every band of stored pixels.
-fn statistics(raw: &RawTile, encoding: Encoding) -> Vec<Stats> {
-    let mut exact = vec![IntegerStats::default(); raw.bands];
-    let nodata = encoding.nodata() as i32;
-    match &raw.samples {
-        Samples::U8(v) => add_interleaved(&mut exact, v, nodata),
-        Samples::I16(v) => add_interleaved(&mut exact, v, nodata),
-        Samples::U16(v) => add_interleaved(&mut exact, v, nodata),
-        Samples::F32(v) => {
-            let band = |b: usize| Stats::Float(FloatStats::of(v[b..].iter().copied().step_by(raw.bands)));
-            return (0..raw.bands).map(band).collect();
-        }
-    }
-    exact.into_iter().map(Stats::Integer).collect()
-}
-
-/// Sums of the lights of a product, from its stored values.
-fn lights(raw: &RawTile, product: &Product) -> Vec<Lights> {
-    let (Program::Night(bands), Samples::F32(v)) = (&product.program, &raw.samples) else { return Vec::new() };
-    let of = |(b, band): (usize, &NightBand)| Lights::of(v[b..].iter().copied().step_by(raw.bands), band.lit);
-    bands.iter().enumerate().map(of).collect()
-}
-
-/// Encodes the tiles of a unit and of its share of every overview, as far as they are complete.
-fn fold(
-    cell: &OpenCell,
-    file: usize,
-    window: Window,
-    raw: RawTile,
-    encoding: Encoding,
-    out: &mut Output,
-) -> Result<()> {
-    let levels = cell.levels(file);
-    let mut pixels = raw;
-    ENCODERS.with_borrow_mut(|encoders| {
-        let key = (cell.serial, file);
-        if !encoders.contains_key(&key) {
-            while encoders.len() >= KEPT_ENCODERS {
-                encoders.pop_first();
-            }
-            encoders.insert(key, Encoder::new(cell.spec(file))?);
-        }
-        let Some(encoder) = encoders.get_mut(&key) else { return Ok(()) };
-        for level in 0..levels {
-            let share =
-                Share { level, row: window.row as usize >> level, col: window.col as usize >> level, pixels: &pixels };
-            cell.assembly(file).add(&share, |(level, row, col), tile| -> Result<()> {
-                let index = TileIndex { level, row, col };
-                let encoded = match &tile.samples {
-                    Samples::U8(v) => encoder.encode(index, v)?,
-                    Samples::I16(v) => encoder.encode(index, v)?,
-                    Samples::U16(v) => encoder.encode(index, v)?,
-                    Samples::F32(v) => encoder.encode(index, v)?,
-                };
-                out.tiles.push((file, encoded));
-                // The coarsest level is a single tile: small enough to be looked at.
-                if let Some((shape, style)) = cell.picture(file).filter(|_| level + 1 == levels) {
-                    out.pictures.push((file, picture::png(tile, shape, style)?));
-                }
-                Ok(())
-            })?;
-            if level + 1 < levels {
-                pixels = pyramid::halve(&pixels, encoding.overview_rule());
-            }
-        }
-        Ok(())
-    })
 }

@@ -20,7 +20,7 @@ use crate::error::{Class, Classify};
 use crate::grid::{CrsError, Window};
 
 /// Rows that are located and resampled together: a strip of all bands stays in the cache of a core.
-pub const STRIP_ROWS: usize = 64;
+pub const STRIP_ROWS: usize = 16;
 
 /// Pixels a window is read wider than the positions' bounding box: the neighbours of bilinear interpolation, and the
 /// curvature between the nodes the box was taken from.

@@ -8,7 +8,7 @@ pub mod indices;
 pub mod qa;
 
 use fieldglow_kernels::quantize::{self, Scale};
-use fieldglow_kernels::{expression, state};
+use fieldglow_kernels::{expression, resample, state};
 
 use crate::raster::{Block, Linear, RawTile, Samples};
 use crate::scene::Role;
@@ -144,20 +144,15 @@ pub struct Scratch {
     machine: expression::Scratch,
     stored: Stored,
     shown: Vec<u8>,
+    planes: Vec<usize>,
 }
 
+/// Stored samples, band after band, before they stand side by side.
 #[derive(Debug, Default)]
 struct Stored {
     integers: Vec<i16>,
-    clipped: Vec<u8>,
     floats: Vec<f32>,
-}
-
-/// Where samples go: band `band` of `bands` interleaved ones, in this range.
-struct Target {
-    band: usize,
-    bands: usize,
-    samples: std::ops::Range<usize>,
+    clipped: Vec<u8>,
 }
 
 impl Product {
@@ -188,61 +183,80 @@ impl Product {
         RawTile { rows, cols, bands, samples: self.encoding.invalid_samples(rows * cols * bands) }
     }
 
-    /// Computes the rows of a block and writes them to `out` from row `first_row`; returns how many samples were clipped.
-    ///
-    /// Roles that the block does not have give invalid samples; the engine asks for blocks that have them.
+    /// Computes the pixels of a block and writes them to the rows of `out` from `first_row` on; returns how many samples
+    /// were clipped. `out` is of the type and bands of [`Self::raw_tile`].
     ///
     /// # Invalid pixels
-    /// NaN in any band an index reads gives no data. Clipped pixels get [`state::CLIPPED`] in the block.
+    /// NaN in any band an index reads gives no data, and so does a role that the block does not have: the engine asks for
+    /// blocks that have all of them. Clipped pixels get [`state::CLIPPED`] in the block.
     pub fn evaluate(&self, block: &mut Block, first_row: usize, out: &mut RawTile, scratch: &mut Scratch) -> u64 {
-        let pixels = block.window.pixels();
-        let samples = first_row * out.cols * out.bands..first_row * out.cols * out.bands + pixels * out.bands;
-        let plane_of = |block: &Block, role: Role| block.roles.iter().position(|r| *r == role);
+        let (pixels, bands) = (block.window.pixels(), out.bands);
+        let samples = first_row * out.cols * bands..first_row * out.cols * bands + pixels * bands;
+        scratch.planes.clear();
+        let plane_of = |role: &Role| block.roles.iter().position(|r| r == role);
+        let roles = self.each_role(|role| scratch.planes.extend(plane_of(role)));
+        if scratch.planes.len() != roles {
+            out.samples.fill_from(samples, &self.encoding.invalid_samples(1));
+            return 0;
+        }
+        let Scratch { values, machine, stored, shown, planes } = scratch;
         match &self.program {
             Program::Qa => {
-                if let Samples::U16(stored) = &mut out.samples {
-                    stored[samples].copy_from_slice(block.parts().1);
+                if let Samples::U16(to) = &mut out.samples {
+                    to[samples].copy_from_slice(block.parts().1);
                 }
                 0
             }
             Program::Bands(_) | Program::Night(_) => {
                 let mut clipped = 0;
-                for (b, role) in self.roles().into_iter().enumerate() {
-                    let Some(plane) = plane_of(block, role) else { continue };
+                for (b, plane) in planes.iter().enumerate() {
                     let linear = match &self.program {
-                        Program::Night(bands) => above(bands[b].dark_dn, block.linear[plane]),
-                        _ => block.linear[plane],
+                        Program::Night(bands) => above(bands[b].dark_dn, block.linear[*plane]),
+                        _ => block.linear[*plane],
                     };
-                    let (planes, states) = block.parts_mut();
-                    let plane = &planes[plane * pixels..(plane + 1) * pixels];
-                    let to = Target { band: b, bands: out.bands, samples: samples.clone() };
-                    clipped += store(plane, linear, states, &mut out.samples, &to, &mut scratch.stored);
+                    let (all, states) = block.parts_mut();
+                    let plane = &all[plane * pixels..(plane + 1) * pixels];
+                    clipped += store(plane, linear, states, self.encoding, (b, bands), stored);
                 }
+                side_by_side(stored, bands, &mut out.samples, samples);
                 clipped
             }
-            Program::Preview(bands) => {
-                let Samples::U8(stored) = &mut out.samples else { return 0 };
-                scratch.shown.resize(pixels, NODATA_U8);
-                for (b, band) in bands.iter().enumerate() {
-                    let Some(plane) = plane_of(block, band.role) else { continue };
-                    let shown = &mut scratch.shown;
-                    quantize::display(block.plane(plane), Linear::IDENTITY, band.range_dn, 1.0, shown);
-                    interleave(shown, &Target { band: b, bands: out.bands, samples: samples.clone() }, stored);
+            Program::Preview(shown_bands) => {
+                let Samples::U8(to) = &mut out.samples else { return 0 };
+                shown.resize(pixels * bands, NODATA_U8);
+                for ((band, plane), shown) in
+                    shown_bands.iter().zip(&*planes).zip(shown.chunks_exact_mut(pixels.max(1)))
+                {
+                    quantize::display(block.plane(*plane), Linear::IDENTITY, band.range_dn, 1.0, shown);
                 }
+                resample::interleave(shown, bands, &mut to[samples]);
                 0
             }
             Program::Index(row) => {
-                let planes: Option<Vec<usize>> = row.bands.iter().map(|r| plane_of(block, *r)).collect();
-                let (Some(planes), Some(formula)) = (planes, row.program()) else { return 0 };
+                let Some(formula) = row.program() else {
+                    out.samples.fill_from(samples, &self.encoding.invalid_samples(1));
+                    return 0;
+                };
                 let input = |p: &usize| expression::Input { samples: block.plane(*p), linear: block.linear[*p] };
                 let inputs: Vec<_> = planes.iter().map(input).collect();
-                scratch.values.resize(pixels, f64::NAN);
-                let machine = &mut scratch.machine;
-                expression::evaluate(&formula.steps, formula.result, &inputs, machine, &mut scratch.values);
-                let to = Target { band: 0, bands: 1, samples };
+                values.resize(pixels, f64::NAN);
+                expression::evaluate(&formula.steps, formula.result, &inputs, machine, values);
                 let states = block.parts_mut().1;
-                store(&scratch.values, Linear::IDENTITY, states, &mut out.samples, &to, &mut scratch.stored)
+                let clipped = store(values, Linear::IDENTITY, states, self.encoding, (0, 1), stored);
+                side_by_side(stored, 1, &mut out.samples, samples);
+                clipped
             }
+        }
+    }
+
+    /// Calls `f` with each role whose values it reads; returns how many there are.
+    fn each_role(&self, mut f: impl FnMut(&Role)) -> usize {
+        match &self.program {
+            Program::Bands(roles) => roles.iter().map(f).count(),
+            Program::Index(row) => row.bands.iter().map(f).count(),
+            Program::Night(bands) => bands.iter().map(|b| f(&b.role)).count(),
+            Program::Preview(bands) => bands.iter().map(|b| f(&b.role)).count(),
+            Program::Qa => 0,
         }
     }
 }
@@ -252,47 +266,44 @@ pub fn above(dark_dn: f64, radiance: Linear) -> Linear {
     Linear { gain: radiance.gain, bias: -radiance.gain * dark_dn }
 }
 
-/// Writes the values of `samples` down; returns how many were clipped.
+/// Writes the values of `samples` down as band `band` of `bands`; returns how many were clipped.
 fn store<S: Copy + Into<f64>>(
     samples: &[S],
     linear: Linear,
     states: &mut [u16],
-    out: &mut Samples,
-    to: &Target,
+    encoding: Encoding,
+    (band, bands): (usize, usize),
     stored: &mut Stored,
 ) -> u64 {
     let n = samples.len();
-    match out {
-        Samples::I16(out) => {
-            stored.integers.resize(n, 0);
+    match encoding {
+        Encoding::ScaledI16 => {
+            stored.integers.resize(n * bands, 0);
             stored.clipped.resize(n, 0);
-            let clipped = quantize::quantize_i16(samples, linear, SCALED, &mut stored.integers, &mut stored.clipped);
+            let to = &mut stored.integers[band * n..(band + 1) * n];
+            let clipped = quantize::quantize_i16(samples, linear, SCALED, to, &mut stored.clipped);
             if clipped > 0 {
                 for (s, c) in states.iter_mut().zip(&stored.clipped) {
                     *s |= if *c == 1 { state::CLIPPED } else { 0 };
                 }
             }
-            interleave(&stored.integers, to, out);
             clipped
         }
-        Samples::F32(out) => {
-            stored.floats.resize(n, 0.0);
-            quantize::float(samples, linear, &mut stored.floats);
-            interleave(&stored.floats, to, out);
+        Encoding::F32 => {
+            stored.floats.resize(n * bands, 0.0);
+            quantize::float(samples, linear, &mut stored.floats[band * n..(band + 1) * n]);
             0
         }
-        Samples::U16(_) | Samples::U8(_) => 0,
+        Encoding::Bits | Encoding::Shown => 0,
     }
 }
 
-fn interleave<T: Copy>(plane: &[T], to: &Target, out: &mut [T]) {
-    let out = &mut out[to.samples.clone()];
-    if to.bands == 1 {
-        out.copy_from_slice(plane);
-    } else {
-        for (pixel, v) in out.chunks_exact_mut(to.bands).zip(plane) {
-            pixel[to.band] = *v;
-        }
+/// Puts the bands that were written down side by side.
+fn side_by_side(stored: &Stored, bands: usize, out: &mut Samples, samples: std::ops::Range<usize>) {
+    match out {
+        Samples::I16(out) => resample::interleave(&stored.integers, bands, &mut out[samples]),
+        Samples::F32(out) => resample::interleave(&stored.floats, bands, &mut out[samples]),
+        Samples::U16(_) | Samples::U8(_) => {}
     }
 }
 

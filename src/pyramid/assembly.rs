@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::raster::{RawTile, Samples};
+use crate::raster::RawTile;
 
 /// A unit's pixels of one level, and where they stand on it.
 #[derive(Debug)]
@@ -18,6 +18,21 @@ pub struct Share<'a> {
     pub pixels: &'a RawTile,
 }
 
+/// The pixels of a tile inside the image: a rectangle of a larger one.
+#[derive(Debug)]
+pub struct Placed<'a> {
+    /// Where they are.
+    pub pixels: &'a RawTile,
+    /// First row there.
+    pub row: usize,
+    /// First column there.
+    pub col: usize,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub cols: usize,
+}
+
 /// Tiles of a file that wait for more of their pixels. Shared by all units of a cell; the lock is held only while pixels
 /// are copied.
 #[derive(Debug)]
@@ -25,11 +40,18 @@ pub struct Assembly {
     tile: usize,
     /// Rows and columns of every level.
     levels: Vec<(usize, usize)>,
-    waiting: Mutex<BTreeMap<(usize, usize, usize), Waiting>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    tiles: BTreeMap<(usize, usize, usize), Gathering>,
+    /// Memory of tiles that left.
+    spare: Vec<RawTile>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Gathering {
     pixels: RawTile,
     missing: usize,
 }
@@ -40,15 +62,14 @@ impl Assembly {
         Self { tile, levels, waiting: Mutex::default() }
     }
 
-    /// Adds a unit's pixels of one level and calls `emit` with each tile (level, row, col) that they completed: always of
-    /// full size; at the right and lower edge of the level what lies beyond it is unspecified.
+    /// Adds a unit's pixels of one level and calls `emit` with each tile (level, row, col) that they completed.
     ///
     /// # Errors
     /// What `emit` says.
     pub fn add<E>(
         &self,
         share: &Share<'_>,
-        mut emit: impl FnMut((usize, usize, usize), &RawTile) -> Result<(), E>,
+        mut emit: impl FnMut((usize, usize, usize), Placed<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some(&(level_rows, level_cols)) = self.levels.get(share.level) else { return Ok(()) };
         let (t, p) = (self.tile, share.pixels);
@@ -59,35 +80,29 @@ impl Assembly {
                 // The share's part of this tile, in tile coordinates and in share coordinates.
                 let (r0, r1) = (share.row.max(top), (share.row + p.rows).min(top + t));
                 let (c0, c1) = (share.col.max(left), (share.col + p.cols).min(left + t));
-                let part = Part {
-                    to: (r0 - top, c0 - left),
-                    from: (r0 - share.row, c0 - share.col),
-                    rows: r1 - r0,
-                    cols: c1 - c0,
-                };
+                let (from, to) = ((r0 - share.row, c0 - share.col), (r0 - top, c0 - left));
+                let part = (r1 - r0, c1 - c0);
                 let at = (share.level, tile_row, tile_col);
-                let covered = part.rows * part.cols;
-                let mut whole = if covered == inside.0 * inside.1 {
-                    blank(p, t)
-                } else {
-                    let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                    let entry = waiting
-                        .entry(at)
-                        .or_insert_with(|| Waiting { pixels: blank(p, t), missing: inside.0 * inside.1 });
-                    part.copy(p, &mut entry.pixels);
-                    entry.missing = entry.missing.saturating_sub(covered);
-                    if entry.missing > 0 {
-                        continue;
-                    }
-                    match waiting.remove(&at) {
-                        Some(done) => done.pixels,
-                        None => continue,
-                    }
-                };
-                if covered == inside.0 * inside.1 {
-                    part.copy(p, &mut whole);
+                if part == inside {
+                    emit(at, Placed { pixels: p, row: from.0, col: from.1, rows: inside.0, cols: inside.1 })?;
+                    continue;
                 }
-                emit(at, &whole)?;
+                let whole = {
+                    let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                    let Waiting { tiles, spare } = &mut *waiting;
+                    let gathering = tiles.entry(at).or_insert_with(|| {
+                        let mut pixels = spare.pop().unwrap_or_default();
+                        pixels.reshape(p, inside.0, inside.1);
+                        Gathering { pixels, missing: inside.0 * inside.1 }
+                    });
+                    gathering.pixels.copy(p, (from, to), part);
+                    gathering.missing = gathering.missing.saturating_sub(part.0 * part.1);
+                    if gathering.missing > 0 { None } else { tiles.remove(&at) }
+                };
+                if let Some(Gathering { pixels, .. }) = whole {
+                    emit(at, Placed { pixels: &pixels, row: 0, col: 0, rows: inside.0, cols: inside.1 })?;
+                    self.waiting.lock().unwrap_or_else(PoisonError::into_inner).spare.push(pixels);
+                }
             }
         }
         Ok(())
@@ -95,55 +110,16 @@ impl Assembly {
 
     /// True when no tile waits.
     pub fn is_empty(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).tiles.is_empty()
     }
-}
-
-/// A rectangle to copy.
-struct Part {
-    to: (usize, usize),
-    from: (usize, usize),
-    rows: usize,
-    cols: usize,
-}
-
-impl Part {
-    fn copy(&self, from: &RawTile, to: &mut RawTile) {
-        match (&from.samples, &mut to.samples) {
-            (Samples::U8(a), Samples::U8(b)) => self.copy_samples(a, from, b, to.cols),
-            (Samples::I16(a), Samples::I16(b)) => self.copy_samples(a, from, b, to.cols),
-            (Samples::U16(a), Samples::U16(b)) => self.copy_samples(a, from, b, to.cols),
-            (Samples::F32(a), Samples::F32(b)) => self.copy_samples(a, from, b, to.cols),
-            _ => {}
-        }
-    }
-
-    fn copy_samples<T: Copy>(&self, a: &[T], from: &RawTile, b: &mut [T], to_cols: usize) {
-        let n = self.cols * from.bands;
-        for r in 0..self.rows {
-            let source = ((self.from.0 + r) * from.cols + self.from.1) * from.bands;
-            let target = ((self.to.0 + r) * to_cols + self.to.1) * from.bands;
-            b[target..target + n].copy_from_slice(&a[source..source + n]);
-        }
-    }
-}
-
-fn blank(like: &RawTile, side: usize) -> RawTile {
-    let n = side * side * like.bands;
-    let samples = match &like.samples {
-        Samples::U8(_) => Samples::U8(vec![0; n]),
-        Samples::I16(_) => Samples::I16(vec![0; n]),
-        Samples::U16(_) => Samples::U16(vec![0; n]),
-        Samples::F32(_) => Samples::F32(vec![0.0; n]),
-    };
-    RawTile { rows: side, cols: side, bands: like.bands, samples }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::product::OverviewRule;
-    use crate::pyramid::halve;
+    use crate::pyramid::{halve, halve_into};
+    use crate::raster::Samples;
 
     fn image(rows: usize, cols: usize) -> RawTile {
         let samples = (0..rows * cols).map(|i| ((i as u32).wrapping_mul(2_654_435_761) >> 20) as i16).collect();
@@ -176,8 +152,9 @@ mod tests {
                 let mut part = crop(&whole, r, c, unit.min(rows - r), unit.min(cols - c));
                 for level in 0..pyramid.len() {
                     let share = Share { level, row: r >> level, col: c >> level, pixels: &part };
-                    let emit = |at, t: &RawTile| -> Result<(), ()> {
-                        assert!(tiles.insert(at, t.clone()).is_none(), "{at:?} twice");
+                    let emit = |at, p: Placed<'_>| -> Result<(), ()> {
+                        let tile = crop(p.pixels, p.row, p.col, p.rows, p.cols);
+                        assert!(tiles.insert(at, tile).is_none(), "{at:?} twice");
                         Ok(())
                     };
                     assembly.add(&share, emit).unwrap();
@@ -190,8 +167,23 @@ mod tests {
             for ((level, tr, tc), t) in tiles {
                 let l = &pyramid[level];
                 let (n, m) = ((l.rows - tr * tile).min(tile), (l.cols - tc * tile).min(tile));
-                assert_eq!(crop(&t, 0, 0, n, m), crop(l, tr * tile, tc * tile, n, m), "{level} {tr} {tc}");
+                assert_eq!(t, crop(l, tr * tile, tc * tile, n, m), "{level} {tr} {tc}");
             }
+        }
+    }
+
+    #[test]
+    fn strips_of_even_rows_make_the_half_of_the_whole() {
+        for (rows, cols) in [(1, 1), (5, 7), (64, 33), (50, 16)] {
+            let whole = image(rows, cols);
+            let expected = halve(&whole, OverviewRule::Average);
+            let mut half = expected.clone();
+            half.samples = Samples::I16(vec![0; expected.samples.len()]);
+            for top in (0..rows).step_by(16) {
+                let strip = crop(&whole, top, 0, 16.min(rows - top), cols);
+                halve_into(&strip, OverviewRule::Average, &mut half, top / 2);
+            }
+            assert_eq!(half, expected);
         }
     }
 }

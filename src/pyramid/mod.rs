@@ -6,7 +6,7 @@
 
 mod assembly;
 
-pub use assembly::{Assembly, Share};
+pub use assembly::{Assembly, Placed, Share};
 
 use fieldglow_kernels::pyramid::{self as kernel, Shape};
 
@@ -19,35 +19,28 @@ pub const UNIT_SIDE: usize = 1024;
 
 /// The next coarser level of a rectangle that starts at even coordinates; sizes are halved with ceil.
 pub fn halve(tile: &RawTile, rule: OverviewRule) -> RawTile {
+    let mut half = RawTile::default();
+    half.reshape(tile, tile.rows.div_ceil(2), tile.cols.div_ceil(2));
+    halve_into(tile, rule, &mut half, 0);
+    half
+}
+
+/// The same, into the rows of `half` from `first_row` on. `half` has the type and half the columns of `tile`.
+pub fn halve_into(tile: &RawTile, rule: OverviewRule, half: &mut RawTile, first_row: usize) {
     let shape = Shape { rows: tile.rows, cols: tile.cols, stride: tile.bands };
-    let half = shape.halved();
-    let n = half.samples();
-    let samples = match (&tile.samples, rule) {
-        (Samples::U8(v), _) => {
-            let mut out = vec![0; n];
-            kernel::average_u8(v, shape, NODATA_U8, &mut out);
-            Samples::U8(out)
+    let start = first_row * half.cols * half.bands;
+    let to = start..start + shape.halved().samples();
+    match (&tile.samples, &mut half.samples, rule) {
+        (Samples::U8(v), Samples::U8(h), _) => kernel::average_u8(v, shape, NODATA_U8, &mut h[to]),
+        (Samples::I16(v), Samples::I16(h), _) => kernel::average_i16(v, shape, NODATA_I16, &mut h[to]),
+        (Samples::F32(v), Samples::F32(h), _) => kernel::average_f32(v, shape, &mut h[to]),
+        (Samples::U16(v), Samples::U16(h), OverviewRule::Bits) => {
+            kernel::bits_u16(v, shape, state::NODATA, &mut h[to]);
         }
-        (Samples::I16(v), _) => {
-            let mut out = vec![0; n];
-            kernel::average_i16(v, shape, NODATA_I16, &mut out);
-            Samples::I16(out)
+        (Samples::U16(v), Samples::U16(h), OverviewRule::Average) => {
+            kernel::average_u16(v, shape, u16::MAX, &mut h[to]);
         }
-        (Samples::F32(v), _) => {
-            let mut out = vec![0.0; n];
-            kernel::average_f32(v, shape, &mut out);
-            Samples::F32(out)
-        }
-        (Samples::U16(v), OverviewRule::Bits) => {
-            let mut out = vec![0; n];
-            kernel::bits_u16(v, shape, state::NODATA, &mut out);
-            Samples::U16(out)
-        }
-        (Samples::U16(v), OverviewRule::Average) => {
-            let mut out = vec![0; n];
-            kernel::average_u16(v, shape, u16::MAX, &mut out);
-            Samples::U16(out)
-        }
-    };
-    RawTile { rows: half.rows, cols: half.cols, bands: tile.bands, samples }
+        // The types were made equal with the shapes.
+        _ => {}
+    }
 }

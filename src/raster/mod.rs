@@ -42,6 +42,26 @@ impl Block {
         }
     }
 
+    /// Makes it such a block again, with what memory it has.
+    pub fn reset(&mut self, window: Window, roles: &[Role], linear: &[Linear]) {
+        let (Window { rows, cols, .. }, bands) = (window, roles.len());
+        if self.planes.dim() != (bands, rows, cols) {
+            let mut planes = std::mem::take(&mut self.planes).into_raw_vec_and_offset().0;
+            let mut state = std::mem::take(&mut self.state).into_raw_vec_and_offset().0;
+            planes.resize(bands * rows * cols, f32::NAN);
+            state.resize(rows * cols, state::NODATA);
+            self.planes = Array3::from_shape_vec((bands, rows, cols), planes).unwrap_or_default();
+            self.state = Array2::from_shape_vec((rows, cols), state).unwrap_or_default();
+        }
+        self.window = window;
+        self.roles.clear();
+        self.roles.extend_from_slice(roles);
+        self.linear.clear();
+        self.linear.extend_from_slice(linear);
+        self.planes.fill(f32::NAN);
+        self.state.fill(state::NODATA);
+    }
+
     /// Bytes a block of this many pixels and bands takes.
     pub fn bytes(pixels: usize, bands: usize) -> u64 {
         (pixels * (bands * size_of::<f32>() + size_of::<u16>())) as u64
@@ -102,6 +122,36 @@ impl Samples {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Gives all samples of a range the value of the first one of `value`, which is of the same type.
+    pub fn fill_from(&mut self, range: std::ops::Range<usize>, value: &Self) {
+        match (self, value) {
+            (Self::U8(v), Self::U8(x)) => v[range].fill(x[0]),
+            (Self::I16(v), Self::I16(x)) => v[range].fill(x[0]),
+            (Self::U16(v), Self::U16(x)) => v[range].fill(x[0]),
+            (Self::F32(v), Self::F32(x)) => v[range].fill(x[0]),
+            _ => {}
+        }
+    }
+
+    /// As many samples of the same type, of no particular value.
+    fn resize(&mut self, n: usize) {
+        match self {
+            Self::U8(v) => v.resize(n, 0),
+            Self::I16(v) => v.resize(n, 0),
+            Self::U16(v) => v.resize(n, 0),
+            Self::F32(v) => v.resize(n, 0.0),
+        }
+    }
+
+    fn of_type_of(other: &Self) -> Self {
+        match other {
+            Self::U8(_) => Self::U8(Vec::new()),
+            Self::I16(_) => Self::I16(Vec::new()),
+            Self::U16(_) => Self::U16(Vec::new()),
+            Self::F32(_) => Self::F32(Vec::new()),
+        }
+    }
 }
 
 /// Stored pixels of a rectangle, samples interleaved by pixel.
@@ -115,4 +165,53 @@ pub struct RawTile {
     pub bands: usize,
     /// Row by row, pixel by pixel, band by band.
     pub samples: Samples,
+}
+
+impl Default for RawTile {
+    fn default() -> Self {
+        Self::empty(1, Samples::U8(Vec::new()))
+    }
+}
+
+impl RawTile {
+    /// An empty tile of this type and number of bands.
+    pub fn empty(bands: usize, samples: Samples) -> Self {
+        Self { rows: 0, cols: 0, bands, samples }
+    }
+
+    /// Gives it another size and the type and bands of `like`, with what memory it has; its samples are of no particular
+    /// value then.
+    pub fn reshape(&mut self, like: &Self, rows: usize, cols: usize) {
+        if std::mem::discriminant(&self.samples) != std::mem::discriminant(&like.samples) {
+            self.samples = Samples::of_type_of(&like.samples);
+        }
+        (self.rows, self.cols, self.bands) = (rows, cols, like.bands);
+        self.samples.resize(rows * cols * like.bands);
+    }
+
+    /// Gives it another number of rows; those that it gains are of no particular value.
+    pub fn set_rows(&mut self, rows: usize) {
+        self.rows = rows;
+        self.samples.resize(rows * self.cols * self.bands);
+    }
+
+    /// Copies a rectangle of `from` that starts at row and column `at.0` to where `at.1` says.
+    pub fn copy(&mut self, from: &Self, at: ((usize, usize), (usize, usize)), (rows, cols): (usize, usize)) {
+        fn copy<T: Copy>(from: (&[T], usize), to: (&mut [T], usize), (rows, n): (usize, usize)) {
+            for r in 0..rows {
+                to.0[r * to.1..][..n].copy_from_slice(&from.0[r * from.1..][..n]);
+            }
+        }
+        let bands = self.bands;
+        let start = |(row, col): (usize, usize), cols: usize| (row * cols + col) * bands;
+        let (a, b) = (start(at.0, from.cols), start(at.1, self.cols));
+        let (from_stride, to_stride, size) = (from.cols * bands, self.cols * bands, (rows, cols * bands));
+        match (&from.samples, &mut self.samples) {
+            (Samples::U8(f), Samples::U8(t)) => copy((&f[a..], from_stride), (&mut t[b..], to_stride), size),
+            (Samples::I16(f), Samples::I16(t)) => copy((&f[a..], from_stride), (&mut t[b..], to_stride), size),
+            (Samples::U16(f), Samples::U16(t)) => copy((&f[a..], from_stride), (&mut t[b..], to_stride), size),
+            (Samples::F32(f), Samples::F32(t)) => copy((&f[a..], from_stride), (&mut t[b..], to_stride), size),
+            _ => {}
+        }
+    }
 }

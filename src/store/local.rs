@@ -1,13 +1,13 @@
 //! A folder as a store.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use super::{ConditionalCreate, Found, PartSink, Store, StoreError, Stored, hex};
+use super::{ConditionalCreate, Found, PartSink, Payload, Store, StoreError, Stored, hex};
 
 /// A folder.
 #[derive(Debug, Clone)]
@@ -65,6 +65,16 @@ impl Unfinished {
             path: folder.to_owned(),
             source,
         })
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -135,7 +145,7 @@ impl Store for Local {
     }
 
     fn start(&self, name: &str) -> Result<Box<dyn PartSink>, StoreError> {
-        Ok(Box::new(LocalSink { target: self.path(name)?, first: None, spool: None }))
+        Ok(Box::new(LocalSink { target: self.path(name)?, kept: Vec::new(), spool: None }))
     }
 
     fn list(&self, folder: &str, suffix: &str) -> Result<Vec<String>, StoreError> {
@@ -169,58 +179,67 @@ impl Store for Local {
 }
 
 /// The tail is spooled beside its target, because the beginning, whose size is known last, has to stand before it.
-/// The first part waits in memory: most files have no other, and are then written once.
+/// An object in the making. What comes is kept in memory as far as memory was set aside for it, and written once, when the
+/// beginning is known; what comes then goes to a file, which is copied behind the beginning.
 struct LocalSink {
     target: PathBuf,
-    first: Option<Vec<u8>>,
-    spool: Option<Unfinished>,
+    /// Parts from the first one on.
+    kept: Vec<Payload>,
+    /// The parts behind them.
+    spool: Option<BufWriter<Unfinished>>,
 }
 
-/// Bytes copied and digested at a time.
-const COPY_BYTES: usize = 1 << 20;
+/// Bytes copied at a time, and up to which writes are gathered.
+const COPY_BYTES: usize = 1 << 18;
+
+impl LocalSink {
+    fn failed(&self) -> impl Fn(io::Error) -> StoreError + use<> {
+        let path = self.target.clone();
+        move |source| StoreError::Io { action: "writing", path: path.clone(), source }
+    }
+}
 
 impl PartSink for LocalSink {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let spool = match (&mut self.spool, &self.first) {
-            (Some(spool), _) => spool,
-            (None, None) => {
-                self.first = Some(bytes.to_vec());
-                return Ok(());
-            }
-            (none, Some(_)) => none.insert(Unfinished::create(&self.target)?),
+    fn put(&mut self, part: Payload) -> Result<(), StoreError> {
+        // The first part always waits: most objects have no other.
+        if self.spool.is_none() && (self.kept.is_empty() || part.lease.is_some()) {
+            self.kept.push(part);
+            return Ok(());
+        }
+        let failed = self.failed();
+        let spool = match &mut self.spool {
+            Some(spool) => spool,
+            none => none.insert(BufWriter::with_capacity(COPY_BYTES, Unfinished::create(&self.target)?)),
         };
-        spool.file.write_all(bytes).map_err(|source| StoreError::Io {
-            action: "writing",
-            path: self.target.clone(),
-            source,
-        })
+        part.chunks.iter().try_for_each(|chunk| spool.write_all(chunk)).map_err(failed)
     }
 
-    fn complete(mut self: Box<Self>, prefix: &[u8]) -> Result<Stored, StoreError> {
-        let target = self.target.clone();
-        let failed = |source| StoreError::Io { action: "writing", path: target.clone(), source };
-        let mut whole = Unfinished::create(&target)?;
+    fn complete(self: Box<Self>, prefix: Payload) -> Result<Stored, StoreError> {
+        let failed = self.failed();
+        let Self { target, kept, spool } = *self;
+        let mut whole = BufWriter::with_capacity(COPY_BYTES, Unfinished::create(&target)?);
         let mut digest = Sha256::new();
         let mut size = 0;
-        for part in [prefix, self.first.as_deref().unwrap_or_default()] {
-            digest.update(part);
-            whole.file.write_all(part).map_err(failed)?;
-            size += part.len() as u64;
+        let mut append = |bytes: &[u8]| {
+            digest.update(bytes);
+            size += bytes.len() as u64;
+            whole.write_all(bytes).map_err(&failed)
+        };
+        for part in std::iter::once(prefix).chain(kept) {
+            part.chunks.iter().try_for_each(|chunk| append(chunk))?;
         }
-        if let Some(spool) = &mut self.spool {
-            spool.file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        if let Some(spool) = spool {
+            let mut spool = spool.into_inner().map_err(|e| failed(e.into_error()))?;
+            spool.file.seek(SeekFrom::Start(0)).map_err(&failed)?;
             let mut buffer = vec![0; COPY_BYTES];
             loop {
-                let n = spool.file.read(&mut buffer).map_err(failed)?;
-                if n == 0 {
-                    break;
+                match spool.file.read(&mut buffer).map_err(&failed)? {
+                    0 => break,
+                    n => append(&buffer[..n])?,
                 }
-                digest.update(&buffer[..n]);
-                whole.file.write_all(&buffer[..n]).map_err(failed)?;
-                size += n as u64;
             }
         }
-        whole.publish(&target)?;
+        whole.into_inner().map_err(|e| failed(e.into_error()))?.publish(&target)?;
         Ok(Stored { size, sha256: hex(&digest.finalize()) })
     }
 
@@ -242,15 +261,21 @@ mod tests {
     fn objects_in_parts_become_visible_whole_with_their_digest() {
         let dir = tempfile::tempdir().unwrap();
         let store = Local::new(dir.path());
-        let mut sink = store.start("a/b.tif").unwrap();
-        sink.put(b"middle").unwrap();
-        sink.put(b" end").unwrap();
-        assert!(store.get("a/b.tif").unwrap().is_none());
-        let stored = sink.complete(b"begin ").unwrap();
-        assert_eq!(store.get("a/b.tif").unwrap().unwrap(), b"begin middle end");
-        assert_eq!(stored.size, 16);
-        assert_eq!(stored.sha256, hex(&Sha256::digest(b"begin middle end")));
-        assert_eq!(entries(&dir.path().join("a")), ["b.tif"]);
+        let lease = || Some(std::sync::Arc::new(()) as super::super::Lease);
+        let text = b"begin middle and the end";
+        // Whether parts are kept or go to a file, from any part on.
+        for kept in 0..4 {
+            let mut sink = store.start("a/b.tif").unwrap();
+            for (number, bytes) in [&b"middle"[..], b" and", b" the", b" end"].into_iter().enumerate() {
+                let lease = if number < kept { lease() } else { None };
+                sink.put(Payload { lease, ..bytes.into() }).unwrap();
+            }
+            assert!(kept > 0 || store.get("a/b.tif").unwrap().is_none());
+            let stored = sink.complete(b"begin "[..].into()).unwrap();
+            assert_eq!(store.get("a/b.tif").unwrap().unwrap(), text);
+            assert_eq!(stored, Stored { size: 24, sha256: hex(&Sha256::digest(text)) });
+            assert_eq!(entries(&dir.path().join("a")), ["b.tif"]);
+        }
         assert_eq!(store.list("a", ".tif").unwrap(), ["a/b.tif"]);
         assert!(store.list("nothing", "").unwrap().is_empty());
     }
@@ -260,10 +285,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Local::new(dir.path());
         let mut sink = store.start("b.tif").unwrap();
-        sink.put(b"x").unwrap();
+        sink.put(b"x"[..].into()).unwrap();
         sink.abort();
         let mut sink = store.start("c.tif").unwrap();
-        sink.put(b"x").unwrap();
+        sink.put(b"x"[..].into()).unwrap();
         drop(sink);
         store.probe().unwrap();
         assert!(entries(dir.path()).is_empty());

@@ -14,8 +14,11 @@ mod settings;
 mod upload;
 mod uploads;
 
+use std::any::Any;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use bytes::Bytes;
 pub use fault::Fault;
 pub use local::Local;
 pub use remote::Remote;
@@ -187,6 +190,32 @@ impl Stored {
     }
 }
 
+/// Memory that was set aside for bytes, given back with the last clone.
+pub type Lease = Arc<dyn Any + Send + Sync>;
+
+/// Bytes for a store, in chunks that stand one after another.
+#[derive(Debug, Clone, Default)]
+pub struct Payload {
+    /// The bytes.
+    pub chunks: Vec<Bytes>,
+    /// The memory they take, if it was set aside for as long as the store needs them: then the store may keep them until
+    /// the object is done. Without it, it keeps them no longer than it must.
+    pub lease: Option<Lease>,
+}
+
+impl Payload {
+    /// Number of bytes.
+    pub fn size(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.len() as u64).sum()
+    }
+}
+
+impl<B: Into<Bytes>> From<B> for Payload {
+    fn from(bytes: B) -> Self {
+        Self { chunks: vec![bytes.into()], lease: None }
+    }
+}
+
 /// Takes the parts of one object that is still being made: bytes from somewhere in the middle to its end, in order, and
 /// last of all its beginning.
 pub trait PartSink: Send {
@@ -194,13 +223,13 @@ pub trait PartSink: Send {
     ///
     /// # Errors
     /// Storage faults; the object stays invisible.
-    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+    fn put(&mut self, part: Payload) -> Result<(), StoreError>;
 
     /// Makes the object visible: `prefix`, then the tail.
     ///
     /// # Errors
     /// Storage faults; the object stays invisible.
-    fn complete(self: Box<Self>, prefix: &[u8]) -> Result<Stored, StoreError>;
+    fn complete(self: Box<Self>, prefix: Payload) -> Result<Stored, StoreError>;
 
     /// Forgets everything.
     fn abort(self: Box<Self>);

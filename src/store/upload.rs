@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use super::fault::Fault;
 use super::pull::{CHECKSUM, Digests, pull};
 use super::remote::Inner;
-use super::{PartSink, StoreError, Stored, hex};
+use super::{PartSink, Payload, StoreError, Stored, hex};
 
 /// Parts of one object on their way at once. More only take memory: the network is shared by all.
 const PARTS_IN_FLIGHT: usize = 4;
@@ -34,7 +34,7 @@ pub struct RemoteSink {
     path: Path,
     name: String,
     /// The first part, which waits for the beginning.
-    first: Option<Vec<u8>>,
+    first: Option<Payload>,
     /// The upload, once there is a second part.
     upload: Option<String>,
     /// The store may have begun another upload than the one it told us of.
@@ -61,8 +61,9 @@ struct Sum {
 }
 
 impl Sum {
-    fn of(bytes: &[u8]) -> Self {
-        Self { size: bytes.len() as u64, checksum: checksum(CHECKSUM, bytes) }
+    fn of(payload: &Payload) -> Self {
+        let of = |bytes: &Bytes| Self { size: bytes.len() as u64, checksum: checksum(CHECKSUM, bytes) };
+        payload.chunks.iter().map(of).reduce(Self::then).unwrap_or_else(|| of(&Bytes::new()))
     }
 
     fn then(self, next: Self) -> Self {
@@ -99,12 +100,15 @@ impl RemoteSink {
         Ok(id)
     }
 
-    fn send(&self, id: &str, number: usize, bytes: Bytes) -> JoinHandle<Result<PartId, Fault>> {
+    /// Sends a part; the memory that was set aside for it is given back when the store has it.
+    fn send(&self, id: &str, number: usize, part: Payload) -> JoinHandle<Result<PartId, Fault>> {
         let (inner, uploads) = (Arc::clone(&self.inner), Arc::clone(&self.uploads));
         let (path, id) = (self.path.clone(), id.to_owned());
         let what = format!("writing part {number} of `{}`", self.name);
-        let payload = PutPayload::from(bytes);
+        let Payload { chunks, lease } = part;
+        let payload: PutPayload = chunks.into_iter().collect();
         self.inner.spawn(async move {
+            let _lease = lease;
             let mut failures = inner.patience.failures(&what);
             loop {
                 match uploads.put_part(&path, &id, number, payload.clone()).await {
@@ -209,32 +213,39 @@ async fn sweep(inner: &Inner, uploads: &dyn MultipartStore, path: &Path) -> Resu
 }
 
 impl PartSink for RemoteSink {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+    fn put(&mut self, part: Payload) -> Result<(), StoreError> {
         if self.first.is_none() {
-            self.first = Some(bytes.to_vec());
+            self.first = Some(part);
             return Ok(());
         }
         let id = self.begin()?;
         self.settle(PARTS_IN_FLIGHT - 1)?;
         let number = self.parts.len() + 1;
-        let sent = Sent::Going(self.send(&id, number, Bytes::copy_from_slice(bytes)));
-        self.parts.push(Part { sent, sum: Sum::of(bytes) });
-        Ok(())
+        let is_paid = part.lease.is_some();
+        let sum = Sum::of(&part);
+        let sent = Sent::Going(self.send(&id, number, part));
+        self.parts.push(Part { sent, sum });
+        // Without memory set aside for it, it has to be gone before there is another.
+        if is_paid { Ok(()) } else { self.settle(0) }
     }
 
-    fn complete(mut self: Box<Self>, prefix: &[u8]) -> Result<Stored, StoreError> {
-        let mut beginning = prefix.to_vec();
-        beginning.extend(self.first.take().unwrap_or_default());
+    fn complete(mut self: Box<Self>, prefix: Payload) -> Result<Stored, StoreError> {
+        let mut beginning = prefix;
+        let first = self.first.take().unwrap_or_default();
+        beginning.chunks.extend(first.chunks);
         let inner = Arc::clone(&self.inner);
         let Some(id) = self.upload.clone() else {
-            let stored = Stored { size: beginning.len() as u64, sha256: hex(&Sha256::digest(&beginning)) };
-            let (what, payload) = (format!("writing `{}`", self.name), PutPayload::from(beginning));
+            let mut digest = Sha256::new();
+            beginning.chunks.iter().for_each(|chunk| digest.update(chunk));
+            let stored = Stored { size: beginning.size(), sha256: hex(&digest.finalize()) };
+            let what = format!("writing `{}`", self.name);
+            let payload: PutPayload = beginning.chunks.into_iter().collect();
             let attempt = async || inner.objects.put(&self.path, payload.clone()).await;
             let done = inner.block_on(inner.patience.until(&what, attempt));
             return done.map(|_| stored).map_err(self.failed("writing"));
         };
         let sent = self.parts.iter().fold(Sum::of(&beginning), |sum, part| sum.then(part.sum));
-        let first = inner.block_on(self.send(&id, 0, beginning.into()));
+        let first = inner.block_on(self.send(&id, 0, beginning));
         let first = first.unwrap_or_else(|e| Err(Fault::Senseless(format!("a task of the upload ended: {e}"))));
         let first = first.map_err(self.failed("writing"))?;
         self.settle(0)?;
@@ -277,12 +288,14 @@ mod tests {
 
     #[test]
     fn sums_of_parts_make_the_sum_of_the_whole() {
-        let bytes: Vec<u8> = (0..100_000_u32).map(|i| (i * 31 % 251) as u8).collect();
+        let bytes: Bytes = (0..100_000_u32).map(|i| (i * 31 % 251) as u8).collect();
+        let of = |bytes: Bytes| Sum::of(&bytes.into());
         for cuts in [[0, 0], [1, 99_999], [5_000, 70_001], [50_000, 50_000]] {
-            let parts = [&bytes[..cuts[0]], &bytes[cuts[0]..cuts[1]], &bytes[cuts[1]..]];
-            let sum = parts.iter().fold(Sum::of(b""), |sum, part| sum.then(Sum::of(part)));
-            assert!(sum == Sum::of(&bytes), "{cuts:?}");
+            let parts = [bytes.slice(..cuts[0]), bytes.slice(cuts[0]..cuts[1]), bytes.slice(cuts[1]..)];
+            let sum = parts.iter().fold(Sum::of(&Payload::default()), |sum, part| sum.then(of(part.clone())));
+            assert!(sum == of(bytes.clone()), "{cuts:?}");
+            assert!(sum == Sum::of(&Payload { chunks: parts.to_vec(), lease: None }), "{cuts:?}");
         }
-        assert_ne!(Sum::of(&bytes).checksum, Sum::of(&bytes[1..]).checksum);
+        assert_ne!(of(bytes.clone()).checksum, of(bytes.slice(1..)).checksum);
     }
 }

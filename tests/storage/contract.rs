@@ -1,6 +1,8 @@
 //! What every store has to keep, as a suite that runs over all of them.
 
-use fieldglow::store::{Store, StoreError, hex};
+use std::sync::Arc;
+
+use fieldglow::store::{Lease, Payload, Store, StoreError, hex};
 use sha2::{Digest, Sha256};
 
 /// Runs the whole suite on an empty store.
@@ -36,11 +38,13 @@ fn objects_in_parts(store: &dyn Store) {
         let mut expected = b"beginning".to_vec();
         for (k, bytes) in sizes.iter().enumerate() {
             let bytes = part(k, *bytes);
-            sink.put(&bytes).unwrap();
-            expected.extend(bytes);
+            expected.extend(&bytes);
+            // Those after the first, every other one with memory set aside for it.
+            let lease = (k % 2 == 1).then(|| Arc::new(()) as Lease);
+            sink.put(Payload { lease, ..bytes.into() }).unwrap();
         }
         assert!(store.get(name).unwrap().is_none(), "{name} is not visible before it is complete");
-        let stored = sink.complete(b"beginning").unwrap();
+        let stored = sink.complete(b"beginning"[..].into()).unwrap();
         assert_eq!(stored.size, expected.len() as u64, "{name}");
         assert_eq!(stored.sha256, hex(&Sha256::digest(&expected)), "{name}");
         assert!(store.get(name).unwrap().unwrap() == expected, "{name}");
@@ -51,12 +55,12 @@ fn objects_in_parts(store: &dyn Store) {
 fn aborted_objects(store: &dyn Store) {
     for size in [10, 8 << 20] {
         let mut sink = store.start("q/aborted.tif").unwrap();
-        sink.put(&vec![1; size]).unwrap();
-        sink.put(&vec![2; size]).unwrap();
+        sink.put(vec![1; size].into()).unwrap();
+        sink.put(vec![2; size].into()).unwrap();
         sink.abort();
         let mut sink = store.start("q/dropped.tif").unwrap();
-        sink.put(&vec![1; size]).unwrap();
-        sink.put(&vec![2; size]).unwrap();
+        sink.put(vec![1; size].into()).unwrap();
+        sink.put(vec![2; size].into()).unwrap();
         drop(sink);
     }
     assert!(store.list("q", "").unwrap().is_empty());

@@ -1,9 +1,10 @@
 //! Every request of a store's work fails in every way, once and for ever.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fieldglow::error::{Class, Classify, chain};
-use fieldglow::store::{Store, StoreError, hex, open_with};
+use fieldglow::store::{Lease, Payload, Store, StoreError, hex, open_with};
 use sha2::{Digest, Sha256};
 
 use crate::own_server::environment;
@@ -21,10 +22,11 @@ pub fn work(store: &dyn Store, part_bytes: usize) -> Result<(), StoreError> {
         digest.update(b"beginning");
         for k in 0..parts {
             let part = vec![k as u8 * 3 + 1; part_bytes + k];
-            sink.put(&part)?;
             digest.update(&part);
+            let lease = Some(Arc::new(()) as Lease);
+            sink.put(Payload { lease, ..part.into() })?;
         }
-        let stored = sink.complete(b"beginning")?;
+        let stored = sink.complete(b"beginning"[..].into())?;
         assert_eq!(stored.sha256, hex(&digest.finalize()), "{name}");
     }
     store.put("p/item.json", b"item")?;

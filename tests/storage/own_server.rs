@@ -227,9 +227,9 @@ fn what_stands_wrong_is_not_taken_for_what_was_sent() {
     server.state().corrupts = true;
     let store = store(&server, "s3");
     let mut sink = store.start("a.tif").unwrap();
-    sink.put(&[1; 1000]).unwrap();
-    sink.put(&[2; 1000]).unwrap();
-    let error = sink.complete(b"head").unwrap_err();
+    sink.put(vec![1; 1000].into()).unwrap();
+    sink.put(vec![2; 1000].into()).unwrap();
+    let error = sink.complete(b"head"[..].into()).unwrap_err();
     assert!(matches!(error, StoreError::Differs { sent: 2004, found: 2004, .. }), "{error}");
     assert_eq!(error.class(), Class::Storage);
 }
@@ -239,13 +239,13 @@ fn an_upload_that_somebody_ended_can_be_begun_again() {
     let server = Server::start();
     let store = store(&server, "s3");
     let mut sink = store.start("a.tif").unwrap();
-    sink.put(&[1; 1000]).unwrap();
-    sink.put(&[2; 1000]).unwrap();
+    sink.put(vec![1; 1000].into()).unwrap();
+    sink.put(vec![2; 1000].into()).unwrap();
     while server.state().requests.len() < 2 {
         std::thread::sleep(Duration::from_millis(1));
     }
     server.state().uploads.clear();
-    let error = sink.complete(b"head").unwrap_err();
+    let error = sink.complete(b"head"[..].into()).unwrap_err();
     assert_eq!(error.class(), Class::Transient, "{}", chain(&error));
     assert!(server.state().objects.is_empty());
 }

@@ -1,0 +1,217 @@
+//! From strips of stored pixels to compressed tiles: what becomes of one file under one unit.
+//!
+//! A strip is counted, handed to the codec's buffers and halved while it is in the cache; the full-resolution pixels of a
+//! unit are never all in memory. Coarser levels are a third of it, and are folded when the last strip has come.
+
+use std::time::Instant;
+
+use fieldglow_kernels::lights::Lights;
+use fieldglow_kernels::stats::{FloatStats, IntegerStats, add_interleaved};
+
+use super::cell::OpenCell;
+use super::unit::{Output, Stats};
+use crate::cog::{Codecs, CogError, Draft, Encoder, Rows, TileIndex};
+use crate::error::Result;
+use crate::grid::Window;
+use crate::picture;
+use crate::product::{Encoding, Product, Program};
+use crate::pyramid::{Share, halve_into};
+use crate::raster::{RawTile, Samples};
+
+/// What all files a thread works on share: compression contexts and buffers that grow to what they need once.
+#[derive(Default)]
+pub struct Tools {
+    codecs: Codecs,
+    /// Buffers of tiles.
+    buffers: Vec<Vec<u8>>,
+    /// Two coarser levels of a unit, one made from the other.
+    levels: (RawTile, RawTile),
+}
+
+/// One file under one unit.
+pub struct Fold {
+    /// The rows that are next, as stored.
+    pub strip: RawTile,
+    /// The finest level that is kept: the one above full resolution, or that, if the file has no other.
+    kept: RawTile,
+    /// Tiles of a row of tiles at full resolution.
+    drafts: Vec<Draft>,
+    integers: Vec<IntegerStats>,
+    floats: Vec<FloatStats>,
+    lights: Vec<Lights>,
+}
+
+/// The file, and the pixels of it that are being made.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// Its cell.
+    pub cell: &'a OpenCell,
+    /// Its number there.
+    pub file: usize,
+    /// What it holds.
+    pub product: &'a Product,
+    /// The unit.
+    pub unit: Window,
+}
+
+impl Fold {
+    /// For a file; its buffers come with its first unit.
+    pub fn new(product: &Product) -> Self {
+        Self {
+            strip: product.raw_tile(0, 0),
+            kept: product.raw_tile(0, 0),
+            drafts: Vec::new(),
+            integers: Vec::new(),
+            floats: Vec::new(),
+            lights: Vec::new(),
+        }
+    }
+
+    /// Prepares for a unit, whatever was done before.
+    pub fn begin(&mut self, at: &Place<'_>) {
+        let like = at.product.raw_tile(0, 0);
+        let Window { rows, cols, .. } = at.unit;
+        self.strip.reshape(&like, 0, cols);
+        match at.cell.levels(at.file) {
+            1 => self.kept.reshape(&like, rows, cols),
+            _ => self.kept.reshape(&like, rows.div_ceil(2), cols.div_ceil(2)),
+        }
+        self.drafts.clear();
+        self.integers.clear();
+        self.floats.clear();
+        match at.product.encoding {
+            Encoding::F32 => self.floats.resize(like.bands, FloatStats::default()),
+            Encoding::ScaledI16 | Encoding::Bits | Encoding::Shown => {
+                self.integers.resize(like.bands, IntegerStats::default());
+            }
+        }
+        self.lights.clear();
+    }
+
+    /// Takes the strip as rows `top..` of the unit. Strips start at even rows.
+    ///
+    /// # Errors
+    /// Those of the encoder.
+    pub fn take_strip(&mut self, at: &Place<'_>, top: usize, tools: &mut Tools, out: &mut Output) -> Result<()> {
+        let started = Instant::now();
+        self.count(at.product);
+        if at.cell.levels(at.file) == 1 {
+            self.kept.copy(&self.strip, ((0, 0), (top, 0)), (self.strip.rows, self.strip.cols));
+            out.seconds.fold += started.elapsed().as_secs_f64();
+            return Ok(());
+        }
+        halve_into(&self.strip, at.product.encoding.overview_rule(), &mut self.kept, top / 2);
+        let folded = Instant::now();
+        out.seconds.fold += (folded - started).as_secs_f64();
+        let encoder = at.cell.encoder(at.file);
+        let tile = encoder.tile();
+        let (mut row, end) = (at.unit.row as usize + top, at.unit.row as usize + top + self.strip.rows);
+        let mut done = 0;
+        while row < end {
+            let rows = (end - row).min(tile - row % tile);
+            for (k, col) in (0..self.strip.cols).step_by(tile).enumerate() {
+                if k == self.drafts.len() {
+                    let index = TileIndex { level: 0, row: row / tile, col: (at.unit.col as usize + col) / tile };
+                    self.drafts.push(encoder.start(index, tools.buffers.pop().unwrap_or_default())?);
+                }
+                fill(encoder, &mut self.drafts[k], &self.strip, (done, col), rows, &mut tools.codecs)?;
+            }
+            if self.drafts.first().is_some_and(|d| d.missing() == 0) {
+                for draft in self.drafts.drain(..) {
+                    let (tile, buffer) = encoder.finish(draft, &mut tools.codecs)?;
+                    tools.buffers.push(buffer);
+                    out.tiles.push((at.file, tile));
+                }
+            }
+            (row, done) = (row + rows, done + rows);
+        }
+        out.seconds.encode += folded.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    /// Takes the unit's share of every level that was kept, and gives the statistics to `out`.
+    ///
+    /// # Errors
+    /// Those of the encoder, and of pictures.
+    pub fn end(&mut self, at: &Place<'_>, tools: &mut Tools, out: &mut Output) -> Result<()> {
+        let integers = self.integers.iter().copied().map(Stats::Integer);
+        out.stats.push(integers.chain(self.floats.iter().copied().map(Stats::Float)).collect());
+        out.lights.push(std::mem::take(&mut self.lights));
+        let levels = at.cell.levels(at.file);
+        let first = usize::from(levels > 1);
+        let Tools { codecs, buffers, levels: (finer, coarser) } = tools;
+        let (mut finer, mut coarser) = (finer, coarser);
+        for level in first..levels {
+            let started = Instant::now();
+            let mut encoding = 0.0;
+            let pixels = if level == first { &self.kept } else { &*finer };
+            let share = Share { level, row: at.unit.row as usize >> level, col: at.unit.col as usize >> level, pixels };
+            at.cell.assembly(at.file).add(&share, |(level, row, col), tile| -> Result<()> {
+                let started = Instant::now();
+                let encoder = at.cell.encoder(at.file);
+                let index = TileIndex { level, row, col };
+                let mut draft = encoder.start(index, buffers.pop().unwrap_or_default())?;
+                fill(encoder, &mut draft, tile.pixels, (tile.row, tile.col), tile.rows, codecs)?;
+                let (encoded, buffer) = encoder.finish(draft, codecs)?;
+                buffers.push(buffer);
+                out.tiles.push((at.file, encoded));
+                encoding += started.elapsed().as_secs_f64();
+                // The coarsest level is a single tile: small enough to be looked at.
+                if let Some((shape, style)) = at.cell.picture(at.file).filter(|_| level + 1 == levels) {
+                    out.pictures.push((at.file, picture::png(tile.pixels, shape, style)?));
+                }
+                Ok(())
+            })?;
+            if level + 1 < levels {
+                coarser.reshape(pixels, pixels.rows.div_ceil(2), pixels.cols.div_ceil(2));
+                halve_into(pixels, at.product.encoding.overview_rule(), coarser, 0);
+                std::mem::swap(&mut finer, &mut coarser);
+            }
+            out.seconds.fold += started.elapsed().as_secs_f64() - encoding;
+            out.seconds.encode += encoding;
+        }
+        Ok(())
+    }
+
+    /// Adds the strip to the statistics.
+    fn count(&mut self, product: &Product) {
+        let nodata = product.encoding.nodata() as i32;
+        match &self.strip.samples {
+            Samples::U8(v) => add_interleaved(&mut self.integers, v, nodata),
+            Samples::I16(v) => add_interleaved(&mut self.integers, v, nodata),
+            Samples::U16(v) => add_interleaved(&mut self.integers, v, nodata),
+            Samples::F32(v) => {
+                let bands = self.strip.bands;
+                let of_band = |b: usize| v[b..].iter().copied().step_by(bands);
+                for (b, sum) in self.floats.iter_mut().enumerate() {
+                    sum.merge(&FloatStats::of(of_band(b)));
+                }
+                if let Program::Night(night) = &product.program {
+                    self.lights.resize(night.len(), Lights::default());
+                    for (b, (sum, band)) in self.lights.iter_mut().zip(night).enumerate() {
+                        sum.merge(&Lights::of(of_band(b), band.lit));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Gives a tile its next `rows` rows: those of `pixels` from row and column `at` on.
+fn fill(
+    encoder: &Encoder,
+    draft: &mut Draft,
+    pixels: &RawTile,
+    at: (usize, usize),
+    rows: usize,
+    codecs: &mut Codecs,
+) -> Result<(), CogError> {
+    let stride = pixels.cols * pixels.bands;
+    let start = at.0 * stride + at.1 * pixels.bands;
+    match &pixels.samples {
+        Samples::U8(v) => encoder.fill(draft, Rows { samples: &v[start..], stride, rows }, codecs),
+        Samples::I16(v) => encoder.fill(draft, Rows { samples: &v[start..], stride, rows }, codecs),
+        Samples::U16(v) => encoder.fill(draft, Rows { samples: &v[start..], stride, rows }, codecs),
+        Samples::F32(v) => encoder.fill(draft, Rows { samples: &v[start..], stride, rows }, codecs),
+    }
+}
