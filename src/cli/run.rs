@@ -73,6 +73,7 @@ pub fn run(args: &Args) -> Outcome {
         cells: args.input.cells.clone(),
         area,
         shard: args.input.shard,
+        shuffle: None,
         stop: Stop::default(),
     };
     let signals = signals::listen(&options.stop)?;

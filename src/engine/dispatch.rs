@@ -42,6 +42,9 @@ pub struct Options {
     pub area: Option<Arc<Area>>,
     /// Take only these scenes; the Collection is then left to `collect`.
     pub shard: Option<Shard>,
+    /// Admit the units of a cell in an order drawn with this seed instead of row by row: for the proof that their order
+    /// changes no byte. Tiles that come before their turn then take memory that no budget counts.
+    pub shuffle: Option<u64>,
     /// Ends the run when it is asked to.
     pub stop: Stop,
 }
@@ -370,7 +373,12 @@ impl Dispatcher<'_> {
 
     fn admit(&self, cell: &Arc<OpenCell>) -> Result<()> {
         let most = 2 * self.options.threads.max(1);
-        for (k, (layer, window)) in cell.units.iter().copied().enumerate() {
+        let mut units: Vec<_> = cell.units.iter().copied().enumerate().collect();
+        if let Some(seed) = self.options.shuffle {
+            // A hash of its number, mixed with the seed, is as good as a draw.
+            units.sort_by_key(|(k, _)| (*k as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
+        }
+        for (k, (layer, window)) in units {
             if self.flight.is_cancelled() {
                 break;
             }
