@@ -37,6 +37,8 @@ pub(super) struct Inner {
     uploads: Option<Arc<dyn MultipartStore>>,
     /// Where uploads that nobody knows of can be found and ended.
     pub(super) unknown: Option<Uploads>,
+    /// The store compares every part with the SHA-256 in the signature of its request.
+    pub(super) checks_parts: bool,
     pub(super) patience: Patience,
     folder: Path,
 }
@@ -86,7 +88,9 @@ impl Remote {
         let unknown = unknown.map_err(|e| StoreError::Setup { url: name.clone(), source: Fault::of(&e) })?;
         let patience = Patience::new(settings, traffic);
         let cloud::Client { objects, uploads, folder, .. } = client;
-        let inner = Inner { runtime: runtime(&name)?, objects, uploads, unknown, patience, folder };
+        let unsigned = ["AWS_SKIP_SIGNATURE", "AWS_UNSIGNED_PAYLOAD"].iter().any(|name| environment.says_yes(name));
+        let checks_parts = unknown.is_some() && !unsigned;
+        let inner = Inner { runtime: runtime(&name)?, objects, uploads, unknown, checks_parts, patience, folder };
         Ok(Self { url: name, inner: Arc::new(inner) })
     }
 
@@ -102,7 +106,8 @@ impl Remote {
     ) -> Result<Self, StoreError> {
         let patience = Patience::new(Settings::default(), Arc::default());
         let uploads = Some(uploads);
-        let inner = Inner { runtime: runtime(&url)?, objects, uploads, unknown: None, patience, folder };
+        let (unknown, checks_parts) = (None, false);
+        let inner = Inner { runtime: runtime(&url)?, objects, uploads, unknown, checks_parts, patience, folder };
         Ok(Self { url, inner: Arc::new(inner) })
     }
 

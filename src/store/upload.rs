@@ -41,6 +41,8 @@ pub struct RemoteSink {
     unsure: bool,
     /// Parts 1 and on.
     parts: Vec<Part>,
+    /// Their bytes, as long as memory was set aside for all of them.
+    kept: Option<Vec<Payload>>,
 }
 
 struct Part {
@@ -75,7 +77,8 @@ impl Sum {
 impl RemoteSink {
     /// The sink of the object `path`, which errors call `name`.
     pub fn new(inner: Arc<Inner>, uploads: Arc<dyn MultipartStore>, path: Path, name: String) -> Self {
-        Self { inner, uploads, path, name, first: None, upload: None, unsure: false, parts: Vec::new() }
+        let kept = inner.checks_parts.then(Vec::new);
+        Self { inner, uploads, path, name, first: None, upload: None, unsure: false, parts: Vec::new(), kept }
     }
 
     fn failed(&self, action: &'static str) -> impl FnOnce(Fault) -> StoreError {
@@ -166,6 +169,15 @@ impl RemoteSink {
         }
     }
 
+    /// Ends what the store began and did not tell of, once the object stands.
+    fn end_unknown(&mut self) {
+        if std::mem::take(&mut self.unsure)
+            && let Err(fault) = self.inner.block_on(sweep(&self.inner, &*self.uploads, &self.path))
+        {
+            tracing::warn!("an unfinished upload of `{}` may remain: {fault}", self.name);
+        }
+    }
+
     fn cancel(&mut self) {
         let inner = Arc::clone(&self.inner);
         let tasks = self.parts.drain(..).filter_map(|part| match part.sent {
@@ -222,6 +234,10 @@ impl PartSink for RemoteSink {
         self.settle(PARTS_IN_FLIGHT - 1)?;
         let number = self.parts.len() + 1;
         let is_paid = part.lease.is_some();
+        self.kept = self.kept.take().filter(|_| is_paid);
+        if let Some(kept) = &mut self.kept {
+            kept.push(part.clone());
+        }
         let sum = Sum::of(&part);
         let sent = Sent::Going(self.send(&id, number, part));
         self.parts.push(Part { sent, sum });
@@ -245,13 +261,26 @@ impl PartSink for RemoteSink {
             return done.map(|_| stored).map_err(self.failed("writing"));
         };
         let sent = self.parts.iter().fold(Sum::of(&beginning), |sum, part| sum.then(part.sum));
-        let first = inner.block_on(self.send(&id, 0, beginning));
+        // While the network is busy with it.
+        let kept = self.kept.take().map(|kept| std::iter::once(beginning.clone()).chain(kept).collect::<Vec<_>>());
+        let first = self.send(&id, 0, beginning);
+        let digest = kept.map(|kept| {
+            let mut digest = Sha256::new();
+            kept.iter().flat_map(|part| &part.chunks).for_each(|chunk| digest.update(chunk));
+            hex(&digest.finalize())
+        });
+        let first = inner.block_on(first);
         let first = first.unwrap_or_else(|e| Err(Fault::Senseless(format!("a task of the upload ended: {e}"))));
         let first = first.map_err(self.failed("writing"))?;
         self.settle(0)?;
         let is_there = self.finish(&id, first)?;
         self.upload = None;
-        // The bytes left out of order, so their digest can only be taken of what stands there now: which proves it, too.
+        if let Some(digest) = digest.filter(|_| is_there) {
+            self.end_unknown();
+            return Ok(Stored { size: sent.size, sha256: digest });
+        }
+        // The bytes left out of order and are gone, or nobody knows what the store took: their digest is that of what stands
+        // there now, which proves it, too.
         let mut found = Digests::new();
         let size = inner.block_on(pull(&inner.patience, &*inner.objects, &self.path, u64::MAX, &mut found));
         let size = match size {
@@ -265,11 +294,7 @@ impl PartSink for RemoteSink {
         if stands != sent {
             return Err(StoreError::Differs { object: self.name.clone(), sent: sent.size, found: size });
         }
-        if std::mem::take(&mut self.unsure)
-            && let Err(fault) = inner.block_on(sweep(&inner, &*self.uploads, &self.path))
-        {
-            tracing::warn!("an unfinished upload of `{}` may remain: {fault}", self.name);
-        }
+        self.end_unknown();
         Ok(Stored { size, sha256: hex(&found.sha256.finalize()) })
     }
 

@@ -10,21 +10,23 @@ use sha2::{Digest, Sha256};
 use crate::own_server::environment;
 use crate::server::{BUCKET, Failing, Kind, Server};
 
-/// What a run does with its store, small: probe, documents, objects of one part and of several of this size, a list.
+/// What a run does with its store, small: probe, documents, objects of one part and of several of this size, a list. Memory
+/// is set aside for the parts of one object; the other is read back.
 pub fn work(store: &dyn Store, part_bytes: usize) -> Result<(), StoreError> {
     store.probe()?;
     if store.get("p/plan.json")?.is_none() {
         store.put("p/plan.json", b"plan")?;
     }
-    for (name, parts) in [("p/one.tif", 1), ("p/many.tif", 4)] {
+    for (name, parts, lease) in
+        [("p/one.tif", 1, None), ("p/many.tif", 3, None), ("p/paid.tif", 2, Some(Arc::new(()) as Lease))]
+    {
         let mut sink = store.start(name)?;
         let mut digest = Sha256::new();
         digest.update(b"beginning");
         for k in 0..parts {
             let part = vec![k as u8 * 3 + 1; part_bytes + k];
             digest.update(&part);
-            let lease = Some(Arc::new(()) as Lease);
-            sink.put(Payload { lease, ..part.into() })?;
+            sink.put(Payload { lease: lease.clone(), ..part.into() })?;
         }
         let stored = sink.complete(b"beginning"[..].into())?;
         assert_eq!(stored.sha256, hex(&digest.finalize()), "{name}");
