@@ -11,6 +11,8 @@ pub struct Account {
     pub decoded_bytes: u64,
     /// Those of them that another thread was decoding or had decoded, and that were not there when needed.
     pub decoded_twice: u64,
+    /// Those of them that nobody had asked for yet, decoded while another thread was decoding what was asked for.
+    pub decoded_ahead: u64,
     /// Times that a block was found decoded.
     pub reused_blocks: u64,
 }
@@ -20,6 +22,7 @@ impl AddAssign for Account {
         self.decoded_blocks += other.decoded_blocks;
         self.decoded_bytes += other.decoded_bytes;
         self.decoded_twice += other.decoded_twice;
+        self.decoded_ahead += other.decoded_ahead;
         self.reused_blocks += other.reused_blocks;
     }
 }

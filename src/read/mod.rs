@@ -1,5 +1,7 @@
 //! Pixels from files. GDAL's handles live here and nowhere else in the pixel path.
 //!
+//! Simple TIFFs, which is most of what comes, are read without it (`tiff`).
+//!
 //! Invariant: a handle is used by one thread at a time (GDAL's datasets are not shareable), and never waited for: a pool
 //! that is empty opens another one. GDAL's 1-based bands and its (columns, rows) order do not leave this folder.
 

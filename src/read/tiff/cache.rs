@@ -3,9 +3,9 @@
 //! Invariant: what is kept never exceeds the capacity; the lock is held for look-ups alone, never while a block is read or
 //! decoded. What a block holds does not depend on who decoded it, so nothing here can change a pixel.
 //!
-//! Nobody waits for a block that another thread is decoding. It is told so ([`Look::Begun`]), goes on with other blocks,
-//! and asks again at the end: two threads that need the same row of blocks at the same time thus share the work. Only what
-//! is still not there by then is decoded twice.
+//! Nobody waits for a block that another thread is decoding. The reader is told so ([`Look::Begun`]), goes on with other
+//! blocks, and asks again at the end: threads that need the same blocks at the same time share the work. Only what is still
+//! not there by then is decoded twice.
 
 use std::collections::{BTreeMap, HashMap};
 use std::mem;
@@ -79,6 +79,11 @@ impl BlockCache {
         let mut state = self.lock();
         state.capacity = capacity;
         state.shrink();
+    }
+
+    /// What it may take, bytes.
+    pub fn capacity(&self) -> u64 {
+        self.lock().capacity
     }
 
     /// Looks for a block.

@@ -103,6 +103,22 @@ fn invalid(what: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(
+            tail in prop::collection::vec(any::<u8>(), 0..300), start in 0usize..4, size in 0usize..5000
+        ) {
+            // What streams begin with, so that some of it is decoded.
+            let head: &[u8] = [&[0x80][..], &[0x80, 0], &[0x78, 0x9C], &[0x28, 0xB5, 0x2F, 0xFD]][start];
+            let packed = [head, &tail].concat();
+            let mut decoder = Decoder::default();
+            for packing in [Packing::Lzw, Packing::Deflate, Packing::Zstd] {
+                let _ = decoder.unpack(packing, &packed, &mut vec![0; size]);
+            }
+        }
+    }
 
     #[test]
     fn lzw_may_end_without_its_end_code_but_not_hold_more() {

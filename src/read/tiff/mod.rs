@@ -52,6 +52,7 @@ struct Tally {
     decoded_blocks: AtomicU64,
     decoded_bytes: AtomicU64,
     decoded_twice: AtomicU64,
+    decoded_ahead: AtomicU64,
     reused_blocks: AtomicU64,
 }
 
@@ -97,6 +98,10 @@ pub struct Fault {
     pub source: Error,
 }
 
+/// So many blocks at most are decoded ahead for one that another thread is decoding, and no more than this share of the cache.
+const MOST_AHEAD: usize = 4;
+const AHEAD_SHARE: u64 = 8;
+
 static FILES: AtomicU64 = AtomicU64::new(0);
 
 impl Reader {
@@ -121,6 +126,7 @@ impl Reader {
             decoded_blocks: of(&self.tally.decoded_blocks),
             decoded_bytes: of(&self.tally.decoded_bytes),
             decoded_twice: of(&self.tally.decoded_twice),
+            decoded_ahead: of(&self.tally.decoded_ahead),
             reused_blocks: of(&self.tally.reused_blocks),
         }
     }
@@ -171,7 +177,15 @@ impl Reader {
 
     /// A piece that another thread was decoding when it was asked for first.
     fn finish(&self, piece: Piece, request: &Request<'_>, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
-        let look = self.cache.look((self.number, piece.index));
+        let key = (self.number, piece.index);
+        let mut look = self.cache.look(key);
+        // Decoding it too would be in vain as a rule; in the same time a block of the next windows is ready.
+        for ahead in 0..self.most_ahead() {
+            if !matches!(look, Look::Begun) || !self.decode_ahead(piece, ahead, request, scratch) {
+                break;
+            }
+            look = self.cache.look(key);
+        }
         let (count, block) = match &look {
             Look::Kept(block) => (&self.tally.reused_blocks, Arc::clone(block)),
             // Waiting could take as long, or for ever.
@@ -180,6 +194,29 @@ impl Reader {
         count.fetch_add(1, Ordering::Relaxed);
         self.copy(piece, request, &block, out);
         Ok(())
+    }
+
+    /// Blocks that may be decoded ahead at once.
+    fn most_ahead(&self) -> usize {
+        let bytes = self.layout.block.0 * self.layout.row_bytes();
+        MOST_AHEAD.min((self.cache.capacity() / AHEAD_SHARE) as usize / bytes.max(1))
+    }
+
+    /// Decodes a block under the window, where windows from top to bottom go next; false if there is none. A fault there is
+    /// told of when it is asked for.
+    fn decode_ahead(&self, piece: Piece, by: usize, request: &Request<'_>, scratch: &mut Scratch) -> bool {
+        let layout = &self.layout;
+        let down = request.rows.end.div_ceil(layout.block.0) + by;
+        let index = piece.index + (down - piece.origin.0 / layout.block.0) * layout.across();
+        if down >= layout.down() {
+            return false;
+        }
+        if let Look::Missing(_claim) = self.cache.look((self.number, index))
+            && self.decode(index, scratch).is_ok()
+        {
+            self.tally.decoded_ahead.fetch_add(1, Ordering::Relaxed);
+        }
+        true
     }
 
     fn fault(&self, piece: Piece, request: &Request<'_>, source: Error) -> Fault {
@@ -206,7 +243,7 @@ impl Reader {
         })
     }
 
-    /// Calls `each` with all blocks that the window touches, in file order within a band, until one fails.
+    /// Calls `each` with all blocks that the window touches, from top to bottom, until one fails.
     fn pieces(
         &self,
         request: &Request<'_>,
@@ -218,8 +255,9 @@ impl Reader {
         }
         let (rows, cols) = layout.block;
         let planes: &[usize] = if layout.is_planar { request.bands } else { &[0] };
-        for (plane, band) in planes.iter().enumerate() {
-            for down in request.rows.start / rows..request.rows.end.div_ceil(rows) {
+        // All bands of some rows, then the next rows: the samples are still in the core's cache.
+        for down in request.rows.start / rows..request.rows.end.div_ceil(rows) {
+            for (plane, band) in planes.iter().enumerate() {
                 for across in request.cols.start / cols..request.cols.end.div_ceil(cols) {
                     let index = (band * layout.down() + down) * layout.across() + across;
                     let piece = Piece { index, origin: (down * rows, across * cols), plane };
