@@ -166,8 +166,12 @@ impl Layout {
             offsets: Vec::new(),
             counts: Vec::new(),
         };
-        let (offsets, counts) =
-            if is_tiled { (Tag::TileOffsets, Tag::TileByteCounts) } else { (Tag::StripOffsets, Tag::StripByteCounts) };
+        let (strips, tiles) = ([Tag::StripOffsets, Tag::StripByteCounts], [Tag::TileOffsets, Tag::TileByteCounts]);
+        let ([offsets, counts], others) = if is_tiled { (tiles, strips) } else { (strips, tiles) };
+        // libtiff takes strips for tiles and the other way round: of both, the last.
+        if others.iter().any(|tag| tags.directory.find(tag.to_u16()).is_some()) {
+            return None;
+        }
         layout.offsets = tags.numbers(offsets)?;
         let counts = tags.numbers(counts)?;
         layout.counts = layout.checked(&counts)?;

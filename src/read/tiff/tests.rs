@@ -189,12 +189,12 @@ proptest! {
     }
 }
 
-/// Changes the only value, of 16 bits, of a tag.
-fn change_tag(path: &Path, tag: u16, from: u16, to: u16) {
+/// Changes the beginning of a directory entry: tag, type, count (low, high), value.
+fn change_entry<const N: usize>(path: &Path, from: [u16; N], to: [u16; N]) {
     let mut bytes = fs::read(path).unwrap();
-    let entry: Vec<u8> = [tag, 3, 1, 0, from].iter().flat_map(|n| n.to_le_bytes()).collect();
-    let at = bytes.windows(entry.len()).position(|w| w == entry).unwrap();
-    bytes[at + 8..at + 10].copy_from_slice(&to.to_le_bytes());
+    let [from, to] = [from, to].map(|numbers| numbers.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>());
+    let at = bytes.windows(from.len()).position(|w| w == from).unwrap();
+    bytes[at..at + to.len()].copy_from_slice(&to);
     fs::write(path, bytes).unwrap();
 }
 
@@ -203,7 +203,7 @@ fn the_old_number_of_deflate_is_known() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.tif");
     write(&path, Sample::U16, (45, 53), 3, &["COMPRESS=DEFLATE", "INTERLEAVE=PIXEL"]);
-    change_tag(&path, 259, 8, 32946);
+    change_entry(&path, [259, 3, 1, 0, 8], [259, 3, 1, 0, 32946]);
     assert_as_gdal(&path, (45, 53), 3, "32946");
 }
 
@@ -213,9 +213,9 @@ fn a_last_strip_with_rows_beyond_the_image_is_read() {
     let path = dir.path().join("a.tif");
     for compress in ["COMPRESS=DEFLATE", "COMPRESS=LZW", "COMPRESS=ZSTD"] {
         write(&path, Sample::U16, (50, 53), 3, &[compress, "PREDICTOR=2", "INTERLEAVE=PIXEL", "BLOCKYSIZE=10"]);
-        change_tag(&path, 257, 50, 45);
+        change_entry(&path, [257, 3, 1, 0, 50], [257, 3, 1, 0, 45]);
         assert_as_gdal(&path, (45, 53), 3, compress);
-        change_tag(&path, 257, 45, 41);
+        change_entry(&path, [257, 3, 1, 0, 45], [257, 3, 1, 0, 41]);
         assert_as_gdal(&path, (41, 53), 3, compress);
     }
 }
@@ -249,6 +249,8 @@ fn what_is_not_simple_is_left_to_gdal() {
     write(&path, Sample::U16, (40, 50), 3, &["INTERLEAVE=PIXEL"]);
     assert!(open(&path, (40, 50), 3, 0).is_some());
     assert!(open(&path, (40, 51), 3, 0).is_none() && open(&path, (40, 50), 2, 0).is_none());
+    change_entry(&path, [339, 3, 3, 0], [324, 3, 3, 0]);
+    assert!(open(&path, (40, 50), 3, 0).is_none(), "strips and tiles");
     fs::write(&path, "no tiff").unwrap();
     assert!(open(&path, (40, 50), 3, 0).is_none());
 }
