@@ -119,6 +119,11 @@ impl<R: Read + Seek> Tiff<R> {
         self.bigtiff
     }
 
+    /// True if its numbers stand high byte first.
+    pub fn is_big_endian(&self) -> bool {
+        self.big_endian
+    }
+
     /// Bytes of the header.
     pub fn header_size(&self) -> u64 {
         if self.bigtiff { 16 } else { 8 }

@@ -1,19 +1,24 @@
 //! Pixels from files. GDAL's handles live here and nowhere else in the pixel path.
 //!
+//! Simple TIFFs, which is most of what comes, are read without it (`tiff`).
+//!
 //! Invariant: a handle is used by one thread at a time (GDAL's datasets are not shareable), and never waited for: a pool
 //! that is empty opens another one. GDAL's 1-based bands and its (columns, rows) order do not leave this folder.
 
-mod plain;
+mod account;
 mod shapes;
 mod terrain;
+mod tiff;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, Once, PoisonError};
 
 use fieldglow_kernels::resample;
+use gdal::raster::GdalDataType;
 use gdal::{Dataset, DatasetOptions, GdalOpenFlags};
-use plain::Plain;
+use tiff::{BlockCache, Fault, Reader, Sample};
 
+pub use account::Account;
 pub use shapes::Shapes;
 pub use terrain::{HeightWindow, Heights};
 
@@ -48,13 +53,15 @@ pub enum ReadError {
         #[source]
         source: Box<gdal::errors::GdalError>,
     },
-    /// Bytes of an uncompressed file cannot be read.
+    /// Bytes of a simple TIFF cannot be read or decoded.
     #[error(
-        "reading window {window} of `{path}`; the file is damaged or incomplete, compare its size and checksum with the vendor's"
+        "reading {bands}, window {window}, of `{path}`; the file is damaged or incomplete, compare its size and checksum with the vendor's"
     )]
     Bytes {
         /// The file.
         path: PathBuf,
+        /// Bands, from 1 as people count them: `band 1`, `bands 1, 2, 3`.
+        bands: String,
         /// Pixels asked for.
         window: Window,
         /// Why not.
@@ -118,11 +125,23 @@ impl Classify for ReadError {
 
 static GDAL: Once = Once::new();
 
-/// Prepares GDAL once per process: its block cache in bytes (charged to the memory budget by the caller), no sidecar
-/// files, and its messages returned with errors instead of printed.
+/// Decoded blocks of all files. Without [`prepare_gdal`] it takes as much as a run with 512 MiB gives it.
+static BLOCKS: LazyLock<Arc<BlockCache>> = LazyLock::new(|| Arc::new(BlockCache::new(48 << 20)));
+
+/// GDAL's share of the memory for decoded blocks, and the least it gets, bytes.
+///
+/// What is large comes from simple TIFFs, whose blocks are in our own cache; a block there serves all threads. GDAL is left
+/// with heights, a window at a time, and with files of rare kinds, which need a row of blocks at least.
+const GDAL_SHARE: u64 = 4;
+const GDAL_LEAST: u64 = 8 << 20;
+
+/// Prepares GDAL once per process: no sidecar files, and its messages returned with errors instead of printed. All decoded
+/// blocks, GDAL's and those of simple TIFFs, take `cache_bytes` together; the caller charges them to the memory budget.
 pub fn prepare_gdal(cache_bytes: u64) {
     GDAL.call_once(|| {
-        let megabytes = (cache_bytes >> 20).max(1).to_string();
+        let gdal_bytes = (cache_bytes / GDAL_SHARE).max(GDAL_LEAST).min(cache_bytes);
+        BLOCKS.set_capacity(cache_bytes - gdal_bytes);
+        let megabytes = (gdal_bytes >> 20).max(1).to_string();
         for (key, value) in [
             ("GDAL_CACHEMAX", megabytes.as_str()),
             ("GDAL_PAM_ENABLED", "NO"),
@@ -144,14 +163,15 @@ pub struct Raster {
     cols: usize,
     bands: usize,
     /// How to read it without GDAL, if that is possible.
-    plain: Option<Plain>,
+    simple: Option<Reader>,
     idle: Mutex<Vec<Dataset>>,
+    idle_scratch: Mutex<Vec<Scratch>>,
 }
 
-/// Buffers reused from read to read.
+/// Buffers and codecs reused from read to read.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    bytes: Vec<u8>,
+    simple: tiff::Scratch,
     planes: Vec<f32>,
 }
 
@@ -164,8 +184,15 @@ impl Raster {
         let dataset = handle(path)?;
         let (cols, rows) = dataset.raster_size();
         let bands = dataset.raster_count();
-        let plain = Plain::open(path, (rows, cols), bands);
-        Ok(Self { path: path.to_owned(), rows, cols, bands, plain, idle: Mutex::new(vec![dataset]) })
+        // What GDAL reads as another format or type than it seems to be is not simple.
+        let simple = Some(Arc::clone(&BLOCKS))
+            .filter(|_| matches!(dataset.driver().short_name().as_str(), "GTiff" | "LIBERTIFF"))
+            .and_then(|cache| Reader::open(path, (rows, cols), bands, cache))
+            .filter(|simple| {
+                (1..=bands).all(|k| dataset.rasterband(k).is_ok_and(|b| b.band_type() == type_of(simple)))
+            });
+        let idle = Mutex::new(vec![dataset]);
+        Ok(Self { path: path.to_owned(), rows, cols, bands, simple, idle, idle_scratch: Mutex::default() })
     }
 
     /// The file.
@@ -183,12 +210,24 @@ impl Raster {
         self.bands
     }
 
+    /// What was decoded so far without GDAL; nothing for files that are left to it.
+    pub fn account(&self) -> Account {
+        self.simple.as_ref().map(Reader::account).unwrap_or_default()
+    }
+
     /// Reads a window of one band, `band` counted from 0, into `out`, row by row. The window must lie inside the raster.
     ///
     /// # Errors
-    /// [`ReadError::Open`], [`ReadError::Pixels`].
+    /// [`ReadError::Open`], [`ReadError::Pixels`], [`ReadError::Bytes`].
     pub fn read(&self, band: usize, window: Window, out: &mut [f32]) -> Result<(), ReadError> {
-        self.read_decimated(band, window, (window.rows, window.cols), out)
+        if self.simple.is_none() {
+            return self.read_decimated(band, window, (window.rows, window.cols), out);
+        }
+        let idle = self.idle_scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = idle.unwrap_or_default();
+        let result = self.read_together(&[band], window, &mut scratch, out);
+        self.idle_scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        result
     }
 
     /// Reads a window of several bands, counted from 0, into `out`, samples side by side, (row, col, band). The window must lie
@@ -203,9 +242,9 @@ impl Raster {
         scratch: &mut Scratch,
         out: &mut [f32],
     ) -> Result<(), ReadError> {
-        if let Some(plain) = &self.plain {
-            let failed = |source| ReadError::Bytes { path: self.path.clone(), window, source };
-            return plain.read(bands, window, &mut scratch.bytes, out).map_err(failed);
+        if let Some(simple) = &self.simple {
+            let failed = |fault| self.failed(fault, bands, window);
+            return simple.read(bands, window, &mut scratch.simple, out).map_err(failed);
         }
         scratch.planes.resize(out.len(), 0.0);
         for (band, plane) in bands.iter().zip(scratch.planes.chunks_exact_mut(window.pixels().max(1))) {
@@ -235,6 +274,13 @@ impl Raster {
         result.map_err(|e| ReadError::Pixels { path: self.path.clone(), band: band + 1, window, source: Box::new(e) })
     }
 
+    fn failed(&self, fault: Fault, bands: &[usize], window: Window) -> ReadError {
+        let names: Vec<String> =
+            fault.band.as_ref().map_or(bands, std::slice::from_ref).iter().map(|b| (b + 1).to_string()).collect();
+        let bands = format!("band{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "));
+        ReadError::Bytes { path: self.path.clone(), bands, window, source: fault.source }
+    }
+
     /// Calls `f` with a handle.
     fn with<T>(&self, f: impl FnOnce(&Dataset) -> T) -> Result<T, ReadError> {
         let dataset = self.take()?;
@@ -246,6 +292,18 @@ impl Raster {
     fn take(&self) -> Result<Dataset, ReadError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(|| handle(&self.path), Ok)
+    }
+}
+
+/// GDAL's name of the type of samples.
+fn type_of(simple: &Reader) -> GdalDataType {
+    match simple.sample() {
+        Sample::U8 => GdalDataType::UInt8,
+        Sample::U16 => GdalDataType::UInt16,
+        Sample::I16 => GdalDataType::Int16,
+        Sample::U32 => GdalDataType::UInt32,
+        Sample::I32 => GdalDataType::Int32,
+        Sample::F32 => GdalDataType::Float32,
     }
 }
 

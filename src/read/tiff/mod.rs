@@ -1,0 +1,349 @@
+//! Simple TIFFs, read without GDAL: strips and tiles of whole samples, plain or compressed.
+//!
+//! Through GDAL every thread has a handle of its own, which decodes a block that others have decoded already, copies it
+//! band by band into a cache and from there again. Here blocks are decoded once, kept for all threads ([`BlockCache`]), and
+//! turned into the samples of a window in one pass; plain files are read straight from their bytes.
+//!
+//! A block is always decoded whole: libdeflate cannot stop early, and what was left out would be asked for by the next
+//! window.
+
+mod cache;
+mod convert;
+mod decode;
+mod layout;
+mod predictor;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{BufReader, Error, ErrorKind, Result};
+use std::mem;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use cache::BlockCache;
+use cache::Look;
+use convert::Spread;
+use decode::Decoder;
+pub use layout::Sample;
+use layout::{Layout, Packing};
+
+use super::Account;
+use crate::grid::Window;
+
+/// A simple TIFF.
+#[derive(Debug)]
+pub struct Reader {
+    file: File,
+    length: u64,
+    layout: Layout,
+    /// Number of the file in the cache.
+    number: u64,
+    cache: Arc<BlockCache>,
+    tally: Tally,
+}
+
+/// What was done so far.
+#[derive(Debug, Default)]
+struct Tally {
+    decoded_blocks: AtomicU64,
+    decoded_bytes: AtomicU64,
+    decoded_twice: AtomicU64,
+    decoded_ahead: AtomicU64,
+    reused_blocks: AtomicU64,
+}
+
+/// Memory of one thread, reused from window to window.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    decoder: Decoder,
+    /// Bytes as they stand in the file.
+    bytes: Vec<u8>,
+    /// For the next block to be decoded into.
+    spare: Vec<u8>,
+    /// Blocks that another thread was decoding.
+    later: Vec<Piece>,
+}
+
+/// A block that a window touches.
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    /// Its place in the file.
+    index: usize,
+    /// Its first row and column in the image.
+    origin: (usize, usize),
+    /// Place of its band among those asked for; 0 where blocks hold all bands.
+    plane: usize,
+}
+
+/// A window as it was asked for.
+#[derive(Debug, Clone)]
+struct Request<'a> {
+    bands: &'a [usize],
+    rows: Range<usize>,
+    cols: Range<usize>,
+    /// All bands, in file order.
+    is_all: bool,
+}
+
+/// Why a window cannot be read.
+#[derive(Debug)]
+pub struct Fault {
+    /// The band, counted from 0, if it is of one.
+    pub band: Option<usize>,
+    /// What happened.
+    pub source: Error,
+}
+
+/// So many blocks at most are decoded ahead for one that another thread is decoding, and no more than this share of the cache.
+const MOST_AHEAD: usize = 4;
+const AHEAD_SHARE: u64 = 8;
+
+static FILES: AtomicU64 = AtomicU64::new(0);
+
+impl Reader {
+    /// A reader of a file with these rows, columns and bands; `None` if it is not simple.
+    pub fn open(path: &Path, shape: (usize, usize), bands: usize, cache: Arc<BlockCache>) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let length = file.metadata().ok()?.len();
+        let layout = Layout::of(path, BufReader::new(&file), shape, bands)?;
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        Some(Self { file, length, layout, number, cache, tally: Tally::default() })
+    }
+
+    /// Type of its samples.
+    pub fn sample(&self) -> Sample {
+        self.layout.sample
+    }
+
+    /// What was done so far.
+    pub fn account(&self) -> Account {
+        let of = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        Account {
+            decoded_blocks: of(&self.tally.decoded_blocks),
+            decoded_bytes: of(&self.tally.decoded_bytes),
+            decoded_twice: of(&self.tally.decoded_twice),
+            decoded_ahead: of(&self.tally.decoded_ahead),
+            reused_blocks: of(&self.tally.reused_blocks),
+        }
+    }
+
+    /// Reads a window of some bands, counted from 0, samples side by side, (row, col, band).
+    ///
+    /// # Errors
+    /// When the window or `out` do not fit, and for blocks that cannot be read or decoded. `out` may be written to in part
+    /// then.
+    pub fn read(
+        &self,
+        bands: &[usize],
+        window: Window,
+        scratch: &mut Scratch,
+        out: &mut [f32],
+    ) -> std::result::Result<(), Fault> {
+        let request = self.request(bands, window, out.len()).map_err(|source| Fault { band: None, source })?;
+        let mut later = mem::take(&mut scratch.later);
+        later.clear();
+        let mut result = self.pieces(&request, |piece| match self.layout.packing {
+            Packing::Plain => self.copy_plain(piece, &request, &mut scratch.bytes, out),
+            _ => match self.cache.look((self.number, piece.index)) {
+                Look::Kept(block) => {
+                    self.tally.reused_blocks.fetch_add(1, Ordering::Relaxed);
+                    self.copy(piece, &request, &block, out);
+                    Ok(())
+                }
+                Look::Missing(_claim) => {
+                    let block = self.decode(piece.index, scratch)?;
+                    self.copy(piece, &request, &block, out);
+                    Ok(())
+                }
+                Look::Begun => {
+                    later.push(piece);
+                    Ok(())
+                }
+            },
+        });
+        for piece in later.drain(..) {
+            if result.is_ok() {
+                result =
+                    self.finish(piece, &request, scratch, out).map_err(|source| self.fault(piece, &request, source));
+            }
+        }
+        scratch.later = later;
+        result
+    }
+
+    /// A piece that another thread was decoding when it was asked for first.
+    fn finish(&self, piece: Piece, request: &Request<'_>, scratch: &mut Scratch, out: &mut [f32]) -> Result<()> {
+        let key = (self.number, piece.index);
+        let mut look = self.cache.look(key);
+        // Decoding it too would be in vain as a rule; in the same time a block of the next windows is ready.
+        for ahead in 0..self.most_ahead() {
+            if !matches!(look, Look::Begun) || !self.decode_ahead(piece, ahead, request, scratch) {
+                break;
+            }
+            look = self.cache.look(key);
+        }
+        let (count, block) = match &look {
+            Look::Kept(block) => (&self.tally.reused_blocks, Arc::clone(block)),
+            // Waiting could take as long, or for ever.
+            Look::Begun | Look::Missing(_) => (&self.tally.decoded_twice, self.decode(piece.index, scratch)?),
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        self.copy(piece, request, &block, out);
+        Ok(())
+    }
+
+    /// Blocks that may be decoded ahead at once.
+    fn most_ahead(&self) -> usize {
+        let bytes = self.layout.block.0 * self.layout.row_bytes();
+        MOST_AHEAD.min((self.cache.capacity() / AHEAD_SHARE) as usize / bytes.max(1))
+    }
+
+    /// Decodes a block under the window, where windows from top to bottom go next; false if there is none. A fault there is
+    /// told of when it is asked for.
+    fn decode_ahead(&self, piece: Piece, by: usize, request: &Request<'_>, scratch: &mut Scratch) -> bool {
+        let layout = &self.layout;
+        let down = request.rows.end.div_ceil(layout.block.0) + by;
+        let index = piece.index + (down - piece.origin.0 / layout.block.0) * layout.across();
+        if down >= layout.down() {
+            return false;
+        }
+        if let Look::Missing(_claim) = self.cache.look((self.number, index))
+            && self.decode(index, scratch).is_ok()
+        {
+            self.tally.decoded_ahead.fetch_add(1, Ordering::Relaxed);
+        }
+        true
+    }
+
+    fn fault(&self, piece: Piece, request: &Request<'_>, source: Error) -> Fault {
+        let band = if self.layout.is_planar { request.bands.get(piece.plane).copied() } else { None };
+        let source = Error::new(source.kind(), format!("{}: {source}", self.layout.name(piece.index)));
+        Fault { band, source }
+    }
+
+    fn request<'a>(&self, bands: &'a [usize], window: Window, room: usize) -> Result<Request<'a>> {
+        let layout = &self.layout;
+        let is_inside = window.intersect(Window::new(0, 0, layout.rows, layout.cols)) == window;
+        let fits = window.pixels().checked_mul(bands.len()).is_some_and(|n| n <= room);
+        if !is_inside || !fits || bands.iter().any(|b| *b >= layout.bands) {
+            let (rows, cols, bands) = (layout.rows, layout.cols, layout.bands);
+            let what = format!("the window is not within {cols}×{rows} pixels of {bands} bands, or has no room");
+            return Err(Error::new(ErrorKind::InvalidInput, what));
+        }
+        let (top, left) = (window.row as usize, window.col as usize);
+        Ok(Request {
+            bands,
+            rows: top..top + window.rows,
+            cols: left..left + window.cols,
+            is_all: !layout.is_planar && bands.iter().copied().eq(0..layout.bands),
+        })
+    }
+
+    /// Calls `each` with all blocks that the window touches, from top to bottom, until one fails.
+    fn pieces(
+        &self,
+        request: &Request<'_>,
+        mut each: impl FnMut(Piece) -> Result<()>,
+    ) -> std::result::Result<(), Fault> {
+        let layout = &self.layout;
+        if request.rows.is_empty() || request.cols.is_empty() || request.bands.is_empty() {
+            return Ok(());
+        }
+        let (rows, cols) = layout.block;
+        let planes: &[usize] = if layout.is_planar { request.bands } else { &[0] };
+        // All bands of some rows, then the next rows: the samples are still in the core's cache.
+        for down in request.rows.start / rows..request.rows.end.div_ceil(rows) {
+            for (plane, band) in planes.iter().enumerate() {
+                for across in request.cols.start / cols..request.cols.end.div_ceil(cols) {
+                    let index = (band * layout.down() + down) * layout.across() + across;
+                    let piece = Piece { index, origin: (down * rows, across * cols), plane };
+                    each(piece).map_err(|source| self.fault(piece, request, source))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads and decodes a block into the cache.
+    fn decode(&self, index: usize, scratch: &mut Scratch) -> Result<Arc<Vec<u8>>> {
+        let count = self.layout.counts.get(index).map_or(0, |n| *n as usize);
+        let start = self.start(index, 0, count)?;
+        scratch.bytes.resize(count, 0);
+        self.file.read_exact_at(&mut scratch.bytes, start)?;
+        let mut raw = mem::take(&mut scratch.spare);
+        scratch.decoder.decode(&self.layout, index, &scratch.bytes, &mut raw)?;
+        self.tally.decoded_blocks.fetch_add(1, Ordering::Relaxed);
+        self.tally.decoded_bytes.fetch_add(raw.len() as u64, Ordering::Relaxed);
+        Ok(self.cache.keep((self.number, index), raw, &mut scratch.spare))
+    }
+
+    /// Where some bytes of a block stand, if that is inside the file.
+    fn start(&self, index: usize, at: usize, count: usize) -> Result<u64> {
+        let begin = self.layout.offsets.get(index).copied().unwrap_or(u64::MAX);
+        let start = begin.checked_add(at as u64);
+        let ends = start.and_then(|s| s.checked_add(count as u64)).is_some_and(|end| end <= self.length);
+        start.filter(|_| ends).ok_or_else(|| {
+            let what = format!("{count} bytes from {begin} on would go beyond its end at {}", self.length);
+            Error::new(ErrorKind::UnexpectedEof, what)
+        })
+    }
+
+    /// Copies what the window needs of a decoded block.
+    fn copy(&self, piece: Piece, request: &Request<'_>, block: &[u8], out: &mut [f32]) {
+        let spread = self.spread(piece, request);
+        for (from, to) in self.runs(piece, request) {
+            spread.convert(self.layout.sample, &block[from], &mut out[to]);
+        }
+    }
+
+    /// Reads what the window needs of a plain block.
+    fn copy_plain(&self, piece: Piece, request: &Request<'_>, bytes: &mut Vec<u8>, out: &mut [f32]) -> Result<()> {
+        let spread = self.spread(piece, request);
+        for (from, to) in self.runs(piece, request) {
+            let start = self.start(piece.index, from.start, from.len())?;
+            bytes.resize(from.len(), 0);
+            self.file.read_exact_at(bytes, start)?;
+            if self.layout.is_big_endian {
+                predictor::swap(bytes, self.layout.sample.bytes());
+            }
+            spread.convert(self.layout.sample, bytes, &mut out[to]);
+        }
+        Ok(())
+    }
+
+    fn spread<'a>(&self, piece: Piece, request: &Request<'a>) -> Spread<'a> {
+        if request.is_all {
+            Spread::All
+        } else if self.layout.is_planar {
+            Spread::Plane { at: piece.plane, of: request.bands.len() }
+        } else {
+            Spread::Chosen { bands: request.bands, of: self.layout.bands }
+        }
+    }
+
+    /// The rows that block and window share: bytes in the block, samples in the window.
+    fn runs(&self, piece: Piece, request: &Request<'_>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let (top, left) = piece.origin;
+        let (rows, cols) = self.layout.block;
+        let (pixel, bands) = (self.layout.pixel_bytes(), request.bands.len());
+        let (first_row, width) = (request.rows.start, request.cols.len());
+        let first = request.cols.start.max(left);
+        let count = request.cols.end.min(left.saturating_add(cols)) - first;
+        let inside = first - request.cols.start;
+        (first_row.max(top)..request.rows.end.min(top.saturating_add(rows))).map(move |row| {
+            let from = ((row - top) * cols + first - left) * pixel;
+            let to = ((row - first_row) * width + inside) * bands;
+            (from..from + count * pixel, to..to + count * bands)
+        })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.cache.forget(self.number);
+    }
+}
