@@ -67,6 +67,11 @@ pub fn run(args: &Args) -> Outcome {
     }
 }
 
+/// Workers that `run` would have.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Folder or URL that `run` would write to.
 fn output(plan: &ScenePlan) -> Option<String> {
     let url = plan.pipeline.output.url.as_deref()?;
@@ -90,6 +95,7 @@ fn to_json(plan: &ScenePlan, memory: Bytes) -> serde_json::Value {
         .collect();
     let cells: Vec<_> = plan.cells.iter().map(|c| json!({ "name": c.name, "pixels": plan.cell_pixels(c) })).collect();
     let smallest = engine::smallest_memory(plan.smallest_budget());
+    let grouping = engine::grouping(plan, memory.0, threads());
     json!({
         "scene": plan.scene.id,
         "acquisition": plan.acquisition,
@@ -101,6 +107,8 @@ fn to_json(plan: &ScenePlan, memory: Bytes) -> serde_json::Value {
         "uncompressed_bytes": raw_bytes(plan),
         "smallest_memory_bytes": smallest,
         "fits": smallest <= memory.0,
+        "cells_together": grouping.cells,
+        "decodes": grouping.decodes,
         "warnings": plan.warnings,
     })
 }
@@ -126,6 +134,11 @@ fn table(out: &mut String, plan: &ScenePlan, memory: Bytes) {
     );
     let smallest = engine::smallest_memory(plan.smallest_budget());
     line!(out, "  memory    at least {} MiB (of {memory})", smallest.div_ceil(1 << 20));
+    let grouping = engine::grouping(plan, memory.0, threads());
+    if grouping.decodes > 1 {
+        let wide = "  reading   each strip is decoded up to";
+        line!(out, "{wide} {} times; more memory would make it fewer", grouping.decodes);
+    }
     for cell in &plan.cells {
         line!(out, "    {}", cell.name);
     }

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::budget::{Budget, Reservation};
 use super::cell::OpenCell;
 use super::documents::{self, Cells};
+use super::group::{Grouping, groups};
 use super::plan::ScenePlan;
 use super::report::{self, Failure, Outcome, Progress, RunReport, SceneOutcome, StoreReport, Totals};
 use super::select::{Area, Shard};
@@ -86,6 +87,12 @@ pub fn smallest_memory(needed: u64) -> u64 {
     // Where the cache is a share, rounded down, it leaves ⌈7/8 of the memory⌉; its bounds bound the sum likewise.
     let shared = needed.saturating_sub(1).saturating_mul(CACHE_SHARE) / (CACHE_SHARE - 1) + 1;
     shared.clamp(needed.saturating_add(CACHE_BOUNDS.0), needed.saturating_add(CACHE_BOUNDS.1))
+}
+
+/// How the cells of a scene would be made with this memory and so many workers.
+pub fn grouping(plan: &ScenePlan, memory: u64, threads: usize) -> Grouping {
+    let cache = cache_bytes(memory);
+    plan.grouping(memory.saturating_sub(cache), read::block_bytes(cache), threads)
 }
 
 /// Runs a pipeline over scenes. Failures of scenes are in the report; the run ends early only on a configuration fault,
@@ -275,7 +282,10 @@ impl Dispatcher<'_> {
             let needed = smallest_memory(needed);
             return Err(EngineError::Budget { budget: self.options.memory, needed }.into());
         }
-        self.budget.set_lendable(plan.lendable_bytes(self.budget.total()));
+        let strip_bytes = read::block_bytes(cache_bytes(self.options.memory));
+        let grouping = grouping(&plan, self.options.memory, self.options.threads);
+        let more = plan.group_bytes(grouping, strip_bytes);
+        self.budget.set_lendable(plan.lendable_bytes(self.budget.total(), more));
         let wanted = self.wanted(&plan)?;
         tally
             .cells
@@ -296,7 +306,15 @@ impl Dispatcher<'_> {
         let pixels = missing.iter().map(|k| plan.cell_pixels(&plan.cells[*k])).sum();
         self.progress.scene_started(&plan.scene.id, missing.len(), pixels);
         let started = Instant::now();
-        let mut published = self.make(&plan, &missing, &mut tally.serial)?;
+        let decoded = |plan: &ScenePlan| plan.rasters().map(|r| r.account().decoded_bytes).sum::<u64>();
+        let before = decoded(&plan);
+        let strips = self.budget.reserve(grouping.strip_bytes.saturating_sub(strip_bytes));
+        read::set_block_bytes(strip_bytes.max(grouping.strip_bytes));
+        let published = self.make(&plan, &missing, grouping.cells, &mut tally.serial);
+        read::set_block_bytes(strip_bytes);
+        drop(strips);
+        let mut published = published?;
+        published.reads.decoded_bytes = decoded(&plan) - before;
         let workers = self.pool.current_num_threads() as f64 * started.elapsed().as_secs_f64();
         published.seconds.idle = (workers - published.seconds.busy()).max(0.0);
         let mut error = published.error;
@@ -312,6 +330,8 @@ impl Dispatcher<'_> {
             .flat_map(|l| &l.inputs)
             .map(|i| (plan.scene.parts[i.part].rows * plan.scene.parts[i.part].cols * i.bands.len()) as u64)
             .sum();
+        let packed: u64 = plan.rasters().map(|r| r.packed_bytes()).sum();
+        outcome.decode_amplification = published.reads.decoded_bytes as f64 / packed.max(1) as f64;
         outcome.read_amplification = published.reads.samples as f64 / samples.max(1) as f64;
         outcome.cells_written =
             plan.cells.iter().map(|c| &c.name).filter(|n| published.written.contains(n)).cloned().collect();
@@ -342,20 +362,23 @@ impl Dispatcher<'_> {
         Ok(documents::standing(self.store, &plan.pipeline.name, &plan.acquisition, &plan.key, names)?.0)
     }
 
-    /// Makes cells, in order, as many at once as the budget allows.
-    fn make(&self, plan: &Arc<ScenePlan>, cells: &[usize], serial: &mut u64) -> Result<Published> {
+    /// Makes cells, in order, as many at once as the budget allows; `together` of a row share what they read.
+    fn make(&self, plan: &Arc<ScenePlan>, cells: &[usize], together: usize, serial: &mut u64) -> Result<Published> {
         self.flight.cancelled.store(false, Ordering::Relaxed);
-        let result = cells.iter().try_for_each(|k| {
+        let result = groups(plan, cells, together).try_for_each(|group| {
             if self.flight.is_cancelled() {
                 return Ok(());
             }
-            *serial += 1;
-            let cell = Arc::new(
-                OpenCell::new(*serial, Arc::clone(plan), *k).within(|c| c.cell = Some(plan.cells[*k].name.clone()))?,
-            );
-            let reservation = self.budget.reserve(plan.open_cell_bytes(cell.cell()));
-            self.send(Message::Open(Arc::clone(&cell), reservation))?;
-            self.admit(&cell)
+            let open = |k: &usize| -> Result<Arc<OpenCell>> {
+                *serial += 1;
+                let cell = OpenCell::new(*serial, Arc::clone(plan), *k);
+                let cell = Arc::new(cell.within(|c| c.cell = Some(plan.cells[*k].name.clone()))?);
+                let reservation = self.budget.reserve(plan.open_cell_bytes(cell.cell()));
+                self.send(Message::Open(Arc::clone(&cell), reservation))?;
+                Ok(cell)
+            };
+            self.admit(&group.iter().map(open).collect::<Result<Vec<_>>>()?);
+            Ok(())
         });
         self.flight.wait_for_all();
         if result.is_err() || self.flight.is_cancelled() {
@@ -371,24 +394,36 @@ impl Dispatcher<'_> {
         result.map(|()| published)
     }
 
-    fn admit(&self, cell: &Arc<OpenCell>) -> Result<()> {
+    /// Admits the units of cells beside each other, row by row through all of them.
+    fn admit(&self, cells: &[Arc<OpenCell>]) {
         let most = 2 * self.options.threads.max(1);
-        let mut units: Vec<_> = cell.units.iter().copied().enumerate().collect();
+        let of_cell = |cell: &Arc<OpenCell>| {
+            let cell = Arc::clone(cell);
+            let units = cell.units.clone();
+            units.into_iter().enumerate().map(move |(unit, (layer, window))| Task {
+                cell: Arc::clone(&cell),
+                unit,
+                layer,
+                window,
+            })
+        };
+        let mut tasks: Vec<Task> = cells.iter().flat_map(of_cell).collect();
+        // Stable: within a row, cell by cell.
+        tasks.sort_by_key(|t| (t.layer, t.window.row));
         if let Some(seed) = self.options.shuffle {
             // A hash of its number, mixed with the seed, is as good as a draw.
-            units.sort_by_key(|(k, _)| (*k as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
+            tasks.sort_by_key(|t| (t.unit as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
         }
-        for (k, (layer, window)) in units {
+        for task in tasks {
             if self.flight.is_cancelled() {
                 break;
             }
-            let (working, output) = cell.plan.unit_bytes(layer, window);
+            let (working, output) = task.cell.plan.unit_bytes(task.layer, task.window);
             let mut working = self.budget.reserve(working + output);
             let output = working.split(output);
             self.flight.take_off(most);
-            self.spawn(Task { cell: Arc::clone(cell), unit: k, layer, window }, working, output);
+            self.spawn(task, working, output);
         }
-        Ok(())
     }
 
     fn spawn(&self, task: Task, working: Reservation, output: Reservation) {

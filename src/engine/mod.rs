@@ -13,6 +13,7 @@ mod cell;
 mod dispatch;
 mod documents;
 mod fold;
+mod group;
 mod key;
 mod locate;
 mod look;
@@ -27,8 +28,9 @@ mod show;
 mod stop;
 mod unit;
 
-pub use dispatch::{Given, Options, cache_bytes, run, smallest_memory};
+pub use dispatch::{Given, Options, cache_bytes, grouping, run, smallest_memory};
 pub use documents::collect;
+pub use group::Grouping;
 pub use plan::ScenePlan;
 pub use report::{Progress, RunReport, SceneOutcome, Silent};
 pub use resolve::resolve;

@@ -260,17 +260,24 @@ impl ScenePlan {
 
     /// The smallest budget the scene can be made with.
     pub fn smallest_budget(&self) -> u64 {
-        let of_cell = |cell: &Cell| {
-            let units = (0..self.layers.len()).flat_map(|l| cell.units(l).into_iter().map(move |u| (l, u)));
-            let largest = units.map(|(l, u)| self.unit_bytes(l, u)).map(|(a, b)| a + b).max().unwrap_or(0);
-            self.open_cell_bytes(cell) + largest
-        };
+        let of_cell = |cell: &Cell| self.open_cell_bytes(cell) + self.largest_unit_bytes_of(cell);
         self.cells.iter().map(of_cell).max().unwrap_or(0).max(self.survey_bytes())
     }
 
-    /// Bytes of a budget that may be lent: with the rest, a cell and its units find their place whatever was lent.
-    pub fn lendable_bytes(&self, budget: u64) -> u64 {
-        budget.saturating_sub(self.smallest_budget()) / 2
+    /// Bytes of a budget that may be lent, where `more` than the smallest is needed: with the rest, cells and units find
+    /// their place whatever was lent.
+    pub fn lendable_bytes(&self, budget: u64, more: u64) -> u64 {
+        budget.saturating_sub(self.smallest_budget() + more) / 2
+    }
+
+    /// Bytes of the largest unit and its results.
+    pub fn largest_unit_bytes(&self) -> u64 {
+        self.cells.iter().map(|c| self.largest_unit_bytes_of(c)).max().unwrap_or(0)
+    }
+
+    fn largest_unit_bytes_of(&self, cell: &Cell) -> u64 {
+        let units = (0..self.layers.len()).flat_map(|l| cell.units(l).into_iter().map(move |u| (l, u)));
+        units.map(|(l, u)| self.unit_bytes(l, u)).map(|(a, b)| a + b).max().unwrap_or(0)
     }
 
     /// Bytes of the first look.

@@ -78,6 +78,8 @@ pub struct Reads {
     pub samples: u64,
     /// Bytes of those samples, decoded. What crossed the disk is less when the source is compressed or was cached.
     pub bytes: u64,
+    /// Bytes of compressed strips and tiles that were decoded for them, not counting what GDAL decoded.
+    pub decoded_bytes: u64,
 }
 
 impl Reads {
@@ -86,6 +88,7 @@ impl Reads {
         self.requests += other.requests;
         self.samples += other.samples;
         self.bytes += other.bytes;
+        self.decoded_bytes += other.decoded_bytes;
     }
 }
 
@@ -145,6 +148,8 @@ pub struct SceneOutcome {
     pub reads: Reads,
     /// Samples read over samples there are in the bands that were needed; below 1 when not all cells were made.
     pub read_amplification: f64,
+    /// Bytes of compressed strips and tiles that were decoded over bytes there are; 0 where none are compressed.
+    pub decode_amplification: f64,
     /// Values clipped to fit their stored type.
     pub values_clipped: u64,
     /// Wall time, seconds.
@@ -171,6 +176,7 @@ impl SceneOutcome {
             bytes_written: 0,
             reads: Reads::default(),
             read_amplification: 0.0,
+            decode_amplification: 0.0,
             values_clipped: 0,
             seconds: 0.0,
             stage_seconds: StageSeconds::default(),

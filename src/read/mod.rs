@@ -139,9 +139,9 @@ const GDAL_LEAST: u64 = 8 << 20;
 /// blocks, GDAL's and those of simple TIFFs, take `cache_bytes` together; the caller charges them to the memory budget.
 pub fn prepare_gdal(cache_bytes: u64) {
     GDAL.call_once(|| {
-        let gdal_bytes = (cache_bytes / GDAL_SHARE).max(GDAL_LEAST).min(cache_bytes);
-        BLOCKS.set_capacity(cache_bytes - gdal_bytes);
-        let megabytes = (gdal_bytes >> 20).max(1).to_string();
+        let block_bytes = block_bytes(cache_bytes);
+        BLOCKS.set_capacity(block_bytes);
+        let megabytes = ((cache_bytes - block_bytes) >> 20).max(1).to_string();
         for (key, value) in [
             ("GDAL_CACHEMAX", megabytes.as_str()),
             ("GDAL_PAM_ENABLED", "NO"),
@@ -153,6 +153,25 @@ pub fn prepare_gdal(cache_bytes: u64) {
         }
         gdal::config::set_error_handler(|_, _, _| {});
     });
+}
+
+/// Bytes of memory for the decoded blocks of simple TIFFs, of those that [`prepare_gdal`] was given.
+pub fn block_bytes(cache_bytes: u64) -> u64 {
+    cache_bytes - (cache_bytes / GDAL_SHARE).max(GDAL_LEAST).min(cache_bytes)
+}
+
+/// Sets how much decoded blocks of simple TIFFs may take; the caller charges it to the memory budget.
+pub fn set_block_bytes(bytes: u64) {
+    BLOCKS.set_capacity(bytes);
+}
+
+/// Compressed strips, or tiles about as wide as the image: decoded whole, whatever is wanted of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strips {
+    /// Rows of one.
+    pub rows: usize,
+    /// Bytes of a row of the image in them, all bands, decoded.
+    pub row_bytes: u64,
 }
 
 /// A raster file and its idle handles.
@@ -213,6 +232,16 @@ impl Raster {
     /// What was decoded so far without GDAL; nothing for files that are left to it.
     pub fn account(&self) -> Account {
         self.simple.as_ref().map(Reader::account).unwrap_or_default()
+    }
+
+    /// Its strips, if they are compressed, wider than what is read of them at a time, and decoded here.
+    pub fn strips(&self) -> Option<Strips> {
+        self.simple.as_ref().and_then(Reader::strips)
+    }
+
+    /// Bytes of all its blocks, decoded, if they are compressed and decoded here; else 0.
+    pub fn packed_bytes(&self) -> u64 {
+        self.simple.as_ref().map_or(0, Reader::packed_bytes)
     }
 
     /// Reads a window of one band, `band` counted from 0, into `out`, row by row. The window must lie inside the raster.

@@ -1,7 +1,11 @@
 //! The memory that is given is enough, or more is asked for by number.
 
-use crate::delivery::{Delivery, farm};
-use crate::harness::{Desk, tree};
+use gdal::DriverManager;
+use gdal::raster::RasterCreationOptions;
+
+use crate::delivery::{Delivery, Tiny, UNIT_N, UNIT_R, farm, native, product};
+use crate::harness::{Desk, assert_same_objects, tree};
+use crate::image;
 
 #[test]
 fn too_little_memory_fails_the_scene_and_what_the_message_asks_for_is_enough() {
@@ -32,4 +36,36 @@ fn the_plan_names_the_smallest_memory_to_the_byte() {
 fn no_memory_at_all_is_refused_like_too_little() {
     let desk = Desk::new();
     desk.run(&farm(), &[&Delivery::L1.folder()], &["--memory", "0"]).ends_with(3).says(&["set --memory to "]);
+}
+
+/// A compressed strip is as wide as the image: with memory for it, the cells beside each other are made together and it is
+/// decoded once; without, they are made one by one. The objects are the same.
+#[test]
+fn strips_are_decoded_once_where_memory_allows_it() {
+    let desk = Desk::new();
+    let (rows, cols) = (40, 8_300);
+    let plane = |k: usize| (0..rows * cols).map(|i| (i * (k + 3) % 9_001) as u16).collect::<Vec<_>>();
+    let tiny = Tiny::new(&desk, (rows, cols), &[plane(1), plane(2)], "fill = 0", &[UNIT_R, UNIT_N]);
+    let (plain, packed) = (tiny.folder.join("a.tif"), tiny.folder.join("b.tif"));
+    let options = RasterCreationOptions::from_iter(["COMPRESS=DEFLATE", "PREDICTOR=2", "INTERLEAVE=PIXEL"]);
+    let driver = DriverManager::get_driver_by_name("GTiff").unwrap();
+    image::open(&plain).create_copy(&driver, &packed, &options).unwrap().close().unwrap();
+    std::fs::rename(&packed, &plain).unwrap();
+    let text = native("toa", &product("ndvi", "kind = \"index\"\nindex = \"NDVI\""));
+    let plan = desk.plan(&text, &tiny.folder, &["--memory", "2GiB"]);
+    assert_eq!((&plan["cells_together"], &plan["decodes"]), (&3.into(), &1.into()), "{plan}");
+    let smallest = plan["smallest_memory_bytes"].to_string();
+    let tight = desk.plan(&text, &tiny.folder, &["--memory", &smallest]);
+    assert_eq!((&tight["cells_together"], &tight["decodes"]), (&1.into(), &9.into()), "{tight}");
+    let mut made = Vec::new();
+    for (out, memory) in [("roomy", "2GiB"), ("tight", smallest.as_str())] {
+        let said = desk.run_to(out, &text, &[&tiny.folder], &["--memory", memory, "--json"]).ends_with(0).json();
+        let scene = &said["scenes"][0];
+        assert_eq!(scene["cells_written"].as_array().unwrap().len(), 3);
+        if out == "roomy" {
+            assert_eq!(scene["decode_amplification"], 1.0, "{scene}");
+        }
+        made.push(tree(&desk.path(out)));
+    }
+    assert_same_objects(&made[0], &made[1]);
 }

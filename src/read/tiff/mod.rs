@@ -31,7 +31,7 @@ use decode::Decoder;
 pub use layout::Sample;
 use layout::{Layout, Packing};
 
-use super::Account;
+use super::{Account, Strips};
 use crate::grid::Window;
 
 /// A simple TIFF.
@@ -102,6 +102,9 @@ pub struct Fault {
 const MOST_AHEAD: usize = 4;
 const AHEAD_SHARE: u64 = 8;
 
+/// Columns of a block from which on several windows beside each other lie in it.
+const WIDE: usize = 1024;
+
 static FILES: AtomicU64 = AtomicU64::new(0);
 
 impl Reader {
@@ -112,6 +115,19 @@ impl Reader {
         let layout = Layout::of(path, BufReader::new(&file), shape, bands)?;
         let number = FILES.fetch_add(1, Ordering::Relaxed);
         Some(Self { file, length, layout, number, cache, tally: Tally::default() })
+    }
+
+    /// Its strips, if there are any to be decoded, or tiles that are like strips.
+    pub fn strips(&self) -> Option<Strips> {
+        let Layout { cols, bands, sample, block: (rows, width), packing, .. } = &self.layout;
+        let is_wide = *packing != Packing::Plain && *width > WIDE;
+        is_wide.then(|| Strips { rows: *rows, row_bytes: (*(cols.max(width)) * bands * sample.bytes()) as u64 })
+    }
+
+    /// Bytes of all samples, if they are compressed; else 0.
+    pub fn packed_bytes(&self) -> u64 {
+        let Layout { rows, cols, bands, sample, packing, .. } = &self.layout;
+        if *packing == Packing::Plain { 0 } else { (rows * cols * bands * sample.bytes()) as u64 }
     }
 
     /// Type of its samples.
