@@ -9,7 +9,8 @@
 use std::io::BufRead;
 
 use fieldglow::cog::{
-    BandSpec, BandStatistics, BigTiff, Color, Compression, Encoder, GeoKeys, Predictor, Sample, SampleType, Spec, Writer,
+    BandSpec, BandStatistics, BigTiff, Color, Compression, Encoder, GeoKeys, Predictor, Sample, SampleType, Spec,
+    Writer,
 };
 use fieldglow::grid::{Crs, GeoTransform};
 use fieldglow::product::OverviewRule;

@@ -11,7 +11,9 @@ The matrix is codec (ZSTD, DEFLATE) × type × 1 to 5 bands × sizes (rows x col
   bits and uint8 of other numbers of bands, uint16 averages, and files without a valid pixel.
 
 Every file: GDAL's validate_cloud_optimized_geotiff, full check, by each PYTHON given (default: this one and, if it has
-GDAL, /usr/bin/python3); rio-cogeo, strict; `fieldglow validate` (C1 to C19). Warnings of the first two are failures. Then
+GDAL, /usr/bin/python3); rio-cogeo, strict; `fieldglow validate`, which looks at layout, blocks, statistics and names.
+Warnings of the first two are failures. rio-cogeo 7 takes a level that is exactly one tile wide, and higher, for one of
+strips, whoever wrote it; of such levels, and if GDAL sees square tiles in them, that complaint is not counted. Then
 GDAL reads every level and numpy recomputes it from the full resolution in the file: sizes halved and rounded up until one
 tile holds them; averages of the valid pixels, of integers rounded half to even, of floats in f64; bit 0 where all have it,
 other bits where a valid pixel has them. Recomputed, too, are the statistics (extremes exactly, the rest to 1e-9) and, for
@@ -309,6 +311,15 @@ print(json.dumps({f: c for f in files if (c := check(f))} | {"": len(files)}))
 """
 
 
+def taken_for_strips(file):
+    """What rio-cogeo says of levels that are one tile wide and higher: it compares the width of level and tile alone."""
+    band = gdal.Open(file).GetRasterBand(1)
+    overviews = [band.GetOverview(k) for k in range(band.GetOverviewCount())]
+    levels = [(band, "The file is greater than 512xH or 512xW, but is not tiled")]
+    levels += [(o, f"Overview of index {k} is not tiled") for k, o in enumerate(overviews)]
+    return [said for b, said in levels if b.XSize == TILE < b.YSize and b.GetBlockSize() == [TILE, TILE]]
+
+
 def validator(python, code, files):
     """Complaints by file of a validator."""
     done = subprocess.run([python, "-c", code + REST], input="\n".join(files), capture_output=True, text=True)
@@ -352,22 +363,21 @@ def write_scene(folder, dn):
 
 def made_by_run(a, work, sizes):
     """Runs the pipelines; what is to be looked at."""
-    scenes = []
+    cells = {}  # of each scene, those that hold a valid pixel: no other is written
     for (rows, cols), pattern in itertools.product(sizes, PATTERNS):
-        scenes.append(work / "scenes" / f"{rows}x{cols}-{pattern}")
-        write_scene(scenes[-1], numbers(rows, cols, pattern))
+        scene, dn = work / "scenes" / f"{rows}x{cols}-{pattern}", numbers(rows, cols, pattern)
+        write_scene(scene, dn)
+        corners = itertools.product(range(0, rows, CELL), range(0, cols, CELL))
+        cells[scene] = sum(bool(dn[:, r : r + CELL, c : c + CELL].any()) for r, c in corners)
     jobs = []
     for codec in CODECS:
         file, out = work / f"{codec}.toml", work / f"run-{codec}"
         file.write_text(pipeline(codec, a.level))
-        fieldglow(a.fieldglow, "run", file, *scenes, "--output", out, "--progress", "off")
-        for scene, (name, kind, bands) in itertools.product(scenes, products()):
+        fieldglow(a.fieldglow, "run", file, *cells, "--output", out, "--progress", "off")
+        for scene, (name, kind, bands) in itertools.product(cells, products()):
             found = sorted(out.glob(f"matrix/*/*_{scene.name}/*/{name}.tif"))
-            rows, cols = map(int, scene.name.split("-")[0].split("x"))
-            # In `one`, cells beside that of the valid pixel are not written.
-            cells = -(-rows // CELL) * -(-cols // CELL)
-            if not 1 <= len(found) <= cells or (len(found) < cells and not scene.name.endswith("one")):
-                sys.exit(f"{name} of {scene.name}: {len(found)} files of {cells} cells below {out}")
+            if len(found) != cells[scene]:
+                sys.exit(f"{name} of {scene.name}: {len(found)} files below {out}, {cells[scene]} cells have valid pixels")
             for path in found:
                 job = dict(file=str(path), kind=kind, bands=bands, codec=codec, by="run", pixels=str(scene / "dn.npy"))
                 jobs.append(job)
@@ -397,6 +407,8 @@ def made_by_writer(a, work, sizes):
     done = subprocess.run([a.writer], input="\n".join(orders), capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{a.writer}: {done.stderr}")
+    for raw in folder.glob("*.raw"):
+        raw.unlink()
     return jobs
 
 
@@ -426,15 +438,20 @@ def main():
 
     complaints = collections.defaultdict(list)
     checks = [(f"GDAL {v}, full check", p, GDAL_CHECK) for p, v in gdal_pythons(a.gdal_python).items()]
-    checks.append(("rio-cogeo, strict", sys.executable, RIO_CHECK))
+    rio = "rio-cogeo, strict"
+    checks.append((rio, sys.executable, RIO_CHECK))
     half = len(files) // 2
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for name, python, code in checks:
             found = {}
             for part in pool.map(lambda part: validator(python, code, part), [files[:half], files[half:]]):
                 found |= part
-            print(f"{name}: {len(files) - len(found)} of {len(files)} pass", flush=True)
+            known = {f for f, said in found.items() if name == rio and set(said) <= set(taken_for_strips(f))}
+            print(f"{name}: {len(files) - len(found)} of {len(files)} pass"
+                  + (f", {len(known)} have a level one tile wide taken for strips" if known else ""), flush=True)
             for file, said in found.items():
+                if file in known:
+                    continue
                 complaints[file] += [f"{name}: {s}" for s in said]
     places = [p for p in (work / "run-zstd", work / "run-deflate", work / "written") if p.exists()]
     command = [a.fieldglow.absolute(), "validate", "--json", *places]

@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""What codecs, levels, predictors, interleaving and tile sizes make of real and simulated products.
+
+    benches/codecs.py [--data DIR] [--work DIR] [--fieldglow PATH] [--runs 3] [--json FILE] [--docs docs/codecs.md]
+
+Makes products with Fieldglow (reflectance and NDVI as int16 and as float32, pixel states) of every image below in its own
+pixels (`native`) and resampled (`grid`, 15/16 of the size), and of a simulated scene, projected (`native`) and L1 over relief
+(`ortho`); examples/codec_table.rs then compresses their pixels from memory, on one core. Images in DIR (left out, and said
+to be, where they are missing), no pixel twice:
+
+    multispectral/sentinel2_29RKH/B0{2,3,4,8}.tif      1024 × 1024   Sentinel-2
+    multispectral/cloud_sentinel2/sentinel2_bgrn.tif    512 × 512    Sentinel-2, clouds
+    pansharpen/wv2_rotterdam_{1,2}/ms{1,2}.tif          300 × 300    WorldView-2
+    multispectral/landsat8_016037/*_B{2,3,4,5}.TIF      255 × 259    Landsat-8
+    vhr_rpc/pleiades_ventoux/lowres_color_image.tif     145 × 145    Pléiades
+
+Sizes are those of compressed tiles, in percent of the bytes of valid pixels (nodata costs next to nothing). Seconds are those
+of images in their own pixels that are whole tiles, the least of RUNS. Everything is tried with everything: JSON has all of
+it. Prints a selection as Markdown; with `--docs` writes it between `<!-- measured: codecs -->` and `<!-- end -->` of that
+file.
+"""
+
+import argparse
+import collections
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SIDE = 1024
+
+# Name, files of one band or one file of all, their bands in order B, G, R, N, factor to DN, gain and bias of reflectance.
+REAL = [
+    ("sentinel2", [f"multispectral/sentinel2_29RKH/B{b}.tif" for b in ("02", "03", "04", "08")], [1] * 4, 1, 1e-4, 0.0),
+    ("sentinel2-clouds", ["multispectral/cloud_sentinel2/sentinel2_bgrn.tif"], [1, 2, 3, 4], 1e4, 1e-4, 0.0),
+    ("worldview2-1", ["pansharpen/wv2_rotterdam_1/ms1.tif"], [3, 2, 1, 4], 1, 4e-4, 0.0),
+    ("worldview2-2", ["pansharpen/wv2_rotterdam_2/ms2.tif"], [3, 2, 1, 4], 1, 4e-4, 0.0),
+    ("landsat8", [f"multispectral/landsat8_016037/LC08_L1TP_016037_20170813_20170814_01_RT_B{b}.TIF" for b in "2345"],
+     [1] * 4, 1, 2e-5, -0.1),
+    ("pleiades", ["vhr_rpc/pleiades_ventoux/lowres_color_image.tif"], [3, 2, 1, 4], 1, 3e-4, 0.0),
+]
+KINDS = {
+    "reflectance": "Reflectance, int16, four bands",
+    "ndvi": "NDVI, int16",
+    "reflectance-f32": "Reflectance, float32, four bands",
+    "ndvi-f32": "NDVI, float32",
+    "qa": "States, uint16 bits",
+}
+FLOATS = ("reflectance-f32", "ndvi-f32")
+# What Fieldglow uses.
+PREDICTOR = {"reflectance": 2, "ndvi": 2, "reflectance-f32": 3, "ndvi-f32": 3, "qa": 1}
+LEVELS = {"zstd": (1, 2, 3, 6, 9, 12, 15, 19), "deflate": (1, 2, 3, 4, 6, 9, 12)}
+# Where predictors, interleaving and tile sizes are shown.
+SHOWN = ("zstd:1", "zstd:3", "zstd:9", "deflate:1", "deflate:6")
+
+PIPELINE = """schema = 1
+name = "codecs"
+[geometry]
+{geometry}
+[[product]]
+name = "reflectance"
+kind = "bands"
+bands = ["B", "G", "R", "N"]
+[[product]]
+name = "reflectance-f32"
+kind = "bands"
+bands = ["B", "G", "R", "N"]
+type = "float32"
+[[product]]
+name = "ndvi"
+kind = "index"
+index = "NDVI"
+[[product]]
+name = "ndvi-f32"
+kind = "index"
+index = "NDVI"
+type = "float32"
+[[product]]
+name = "qa"
+kind = "qa"
+[output]
+pictures = false
+"""
+WRITE = """
+import json, sys
+import numpy as np, rasterio
+from rasterio.transform import from_origin
+files, bands, factor, side, out = json.load(sys.stdin)
+planes = []
+for k, b in enumerate(bands):
+    with rasterio.open(files[k if len(files) > 1 else 0]) as d:
+        planes.append(d.read(b)[:side, :side].astype(float))
+image = np.clip(np.rint(np.array(planes) * factor), 0, 65535).astype("uint16")
+profile = dict(driver="GTiff", width=image.shape[2], height=image.shape[1], count=4, dtype="uint16", crs="EPSG:32651")
+with rasterio.open(out, "w", transform=from_origin(614400, 4915200, 7.5, 7.5), **profile) as d:
+    d.write(image)
+"""
+
+
+def run(command, **more):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **more)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\nexit code {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
+def environment(work):
+    """A Python with rasterio."""
+    python = work / "venv/bin/python"
+    if not python.exists():
+        run([sys.executable, "-m", "venv", work / "venv"])
+        run([python, "-m", "pip", "install", "-q", "rasterio", "numpy"])
+    return python
+
+
+def real_scene(a, python, name, files, bands, factor, gain, bias):
+    """A folder with an image and what it is; None where the data are not there."""
+    paths = [a.data / f for f in files]
+    if not all(p.exists() for p in paths):
+        print(f"left out, not below {a.data}: {name}", file=sys.stderr)
+        return None
+    folder = a.work / "scenes" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    order = [[str(p.absolute()) for p in paths], bands, factor, SIDE, str(folder / "image.tif")]
+    run([python, "-c", WRITE], input=json.dumps(order))
+    text = f'schema = 1\nid = "{name}"\ntime = 2026-07-15T02:30:00Z\n[[part]]\nname = "MSS"\nimage = "image.tif"\nfill = 0\n'
+    text += 'rpc = "none"\n'
+    for k, role in enumerate("BGRN", 1):
+        text += f'[[part.band]]\nrole = "{role}"\nindex = {k}\n'
+        text += f"reflectance = {{ gain = {gain}, bias = {bias}, sun_corrected = true }}\n"
+    (folder / "scene.toml").write_text(text)
+    return folder
+
+
+def products(a, name, scenes, geometry):
+    """Product files by kind."""
+    out = a.work / f"{name}_out"
+    shutil.rmtree(out, ignore_errors=True)
+    (a.work / f"{name}.toml").write_text(PIPELINE.format(geometry=geometry))
+    run([a.fieldglow, "run", a.work / f"{name}.toml", *scenes, "--output", out, "--progress", "off"])
+    return {kind: [str(p) for p in sorted(out.glob(f"codecs/*/*/*/{kind}.tif"))] for kind in KINDS}
+
+
+def files(a):
+    """Files by kind and origin."""
+    python = environment(a.work)
+    scenes = [s for s in (real_scene(a, python, *r) for r in REAL) if s]
+    found = {}
+    if scenes:
+        found["real"] = products(a, "real", scenes, 'mode = "native"')
+        # 1024 pixels of 7.5 m lie on one cell of the grid, and become 960 of 8 m.
+        found["real, resampled"] = products(a, "resampled", scenes, 'mode = "grid"\ncrs = "EPSG:32651"\nresolution = 8')
+    for level in ("l1", "l3"):
+        scene = a.work / f"simulated_{level}"
+        if not (scene / "truth/truth.json").exists():
+            run([a.fieldglow, "simulate", scene, "--size", SIDE, "--no-pan", "--level", level])
+    found["simulated"] = products(a, "l3", [a.work / "simulated_l3"], 'mode = "native"')
+    height = f'mode = "ortho"\nresolution = 3\nheight = {{ dem = "{a.work}/simulated_l1/dem.tif", datum = "ellipsoid" }}'
+    found["simulated, ortho"] = products(a, "l1", [a.work / "simulated_l1"], height)
+    return found
+
+
+def predictors(kind):
+    return (1, 2, 3) if kind in FLOATS else (1, 2)
+
+
+def interleaves(kind):
+    return ("pixel", "band") if kind.startswith("reflectance") else ("pixel",)
+
+
+def trials(kind):
+    """What is tried for a kind: levels by predictors, then interleaving and tile sizes at some levels."""
+    yield from (f"{c}:{l}:{p}:pixel:512" for c in LEVELS for l in LEVELS[c] for p in predictors(kind))
+    for codec, interleave, tile in itertools.product(SHOWN, interleaves(kind), (256, 512, 1024)):
+        if (interleave, tile) != ("pixel", 512):
+            yield f"{codec}:{PREDICTOR[kind]}:{interleave}:{tile}"
+
+
+def measure(a, kind, found):
+    """By trial: percent of the valid pixels' bytes by origin, MB/s there and back."""
+    command = [a.table, a.runs, *trials(kind), "--"]
+    rows = collections.defaultdict(dict)
+    speed = collections.defaultdict(lambda: [0, 0.0, 0.0])
+    valid = {}
+    for origin, by_kind in found.items():
+        said = json.loads(run([*command, *by_kind[kind]]))
+        sums = collections.Counter()
+        valid[origin] = sum(f["valid_bytes"] for f in said["files"])
+        for f in said["files"]:
+            for t in f["trials"]:
+                sums[t["trial"]] += t["stored_bytes"]
+                if origin in ("real", "simulated") and f["rows"] % 512 == f["cols"] % 512 == 0:
+                    s = speed[t["trial"]]
+                    s[0], s[1], s[2] = s[0] + t["raw_bytes"], s[1] + t["encode_seconds"], s[2] + t["decode_seconds"]
+        for trial, stored in sums.items():
+            rows[trial][origin] = 100 * stored / valid[origin]
+    for trial, (size, there, back) in speed.items():
+        rows[trial] |= {"encode_mb_s": size / there / 1e6, "decode_mb_s": size / back / 1e6}
+    return {"valid_bytes": valid, "zstd": said["zstd"], "trials": rows}
+
+
+def libdeflate():
+    lock = (ROOT / "Cargo.lock").read_text()
+    return re.search(r'name = "libdeflate-sys"\nversion = "([^"]*)"', lock).group(1)
+
+
+def table(first, rows, origins):
+    """Sizes and speeds as Markdown, from (name, row)."""
+    yield f"| {first} | " + " | ".join(f"{o}, %" for o in origins) + " | there, MB/s | back, MB/s |"
+    yield "| --- |" + " ---: |" * (len(origins) + 2)
+    for name, row in rows:
+        sizes = " | ".join(f"{row[o]:.1f}" if row[o] >= 1 else f"{row[o]:.2f}" for o in origins)
+        yield f"| {name} | {sizes} | {row['encode_mb_s']:.0f} | {row['decode_mb_s']:.0f} |"
+    yield ""
+
+
+def markdown(results, origins):
+    out = []
+    for kind, title in KINDS.items():
+        rows, used = results[kind]["trials"], PREDICTOR[kind]
+        valid = ", ".join(f"{o} {b / 1e6:.1f} MB" for o, b in results[kind]["valid_bytes"].items())
+        word = {1: "no predictor", 2: "predictor 2", 3: "predictor 3"}
+        out += [f"### {title}", "", f"Valid pixels: {valid}. Levels with {word[used]}, by pixel, tiles of 512:", ""]
+        levels = [(f"{c} {l}", rows[f"{c}:{l}:{used}:pixel:512"]) for c in LEVELS for l in LEVELS[c]]
+        out += table("codec, level", levels, origins)
+        if kind == "qa":
+            continue
+        out += ["Predictors:", ""]
+        shown = itertools.product(SHOWN, predictors(kind))
+        out += table("codec, level, predictor", [(f"{c.replace(':', ' ')}, {word[p].removeprefix('predictor ')}",
+                                                  rows[f"{c}:{p}:pixel:512"]) for c, p in shown], origins)
+        out += ["Interleaving and tiles:" if len(interleaves(kind)) > 1 else "Tiles:", ""]
+        shown = itertools.product(("zstd:3", "deflate:1"), interleaves(kind), (256, 512, 1024))
+        out += table("codec, level, by, tile", [(f"{c.replace(':', ' ')}, {i}, {t}", rows[f"{c}:{used}:{i}:{t}"])
+                                                for c, i, t in shown], origins)
+    return "\n".join(out)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=ROOT / "data")
+    parser.add_argument("--work", type=Path, default=ROOT / "out/bench/codecs")
+    parser.add_argument("--fieldglow", type=Path, default=ROOT / "target/release/fieldglow")
+    parser.add_argument("--table", type=Path, help="codec_table; default: examples/codec_table beside FIELDGLOW")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--docs", type=Path)
+    a = parser.parse_args()
+    a.work = a.work.absolute()
+    a.work.mkdir(parents=True, exist_ok=True)
+    a.table = a.table or a.fieldglow.absolute().parent / "examples/codec_table"
+    found = files(a)
+    results = {}
+    for kind in KINDS:
+        results[kind] = measure(a, kind, found)
+        print(f"{kind}: measured", file=sys.stderr, flush=True)
+    origins = list(found)
+    text = f"libzstd {results['qa']['zstd']}, libdeflate {libdeflate()}, one core.\n\n" + markdown(results, origins)
+    print(text)
+    if a.json:
+        a.json.write_text(json.dumps(results, indent=1) + "\n")
+    if a.docs:
+        begin, end = "<!-- measured: codecs -->", "<!-- end -->"
+        before, rest = a.docs.read_text().split(begin)
+        after = rest.split(end, 1)[1]
+        a.docs.write_text(f"{before}{begin}\n\n{text}\n{end}{after}")
+
+
+if __name__ == "__main__":
+    main()
