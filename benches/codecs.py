@@ -24,6 +24,8 @@ import argparse
 import collections
 import itertools
 import json
+import os
+import platform
 import re
 import shutil
 import subprocess
@@ -44,11 +46,11 @@ REAL = [
     ("pleiades", ["vhr_rpc/pleiades_ventoux/lowres_color_image.tif"], [3, 2, 1, 4], 1, 3e-4, 0.0),
 ]
 KINDS = {
-    "reflectance": "Reflectance, int16, four bands",
-    "ndvi": "NDVI, int16",
-    "reflectance-f32": "Reflectance, float32, four bands",
-    "ndvi-f32": "NDVI, float32",
-    "qa": "States, uint16 bits",
+    "reflectance": "reflectance int16",
+    "ndvi": "NDVI int16",
+    "reflectance-f32": "reflectance float32",
+    "ndvi-f32": "NDVI float32",
+    "qa": "states",
 }
 FLOATS = ("reflectance-f32", "ndvi-f32")
 # What Fieldglow uses.
@@ -203,40 +205,64 @@ def measure(a, kind, found):
     return {"valid_bytes": valid, "zstd": said["zstd"], "trials": rows}
 
 
+def processor():
+    found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return found.group(1) if found else platform.machine()
+
+
 def libdeflate():
     lock = (ROOT / "Cargo.lock").read_text()
     return re.search(r'name = "libdeflate-sys"\nversion = "([^"]*)"', lock).group(1)
 
 
-def table(first, rows, origins):
-    """Sizes and speeds as Markdown, from (name, row)."""
-    yield f"| {first} | " + " | ".join(f"{o}, %" for o in origins) + " | there, MB/s | back, MB/s |"
-    yield "| --- |" + " ---: |" * (len(origins) + 2)
-    for name, row in rows:
-        sizes = " | ".join(f"{row[o]:.1f}" if row[o] >= 1 else f"{row[o]:.2f}" for o in origins)
-        yield f"| {name} | {sizes} | {row['encode_mb_s']:.0f} | {row['decode_mb_s']:.0f} |"
+def number(size):
+    return f"{size:.1f}" if size >= 1 else f"{size:.2f}"
+
+
+def table(first, columns, rows):
+    """Markdown of (name, cells)."""
+    yield f"| {first} | {' | '.join(columns)} |"
+    yield "| --- |" + " ---: |" * len(columns)
+    for name, cells in rows:
+        yield f"| {name} | {' | '.join(cells)} |"
     yield ""
 
 
 def markdown(results, origins):
-    out = []
-    for kind, title in KINDS.items():
-        rows, used = results[kind]["trials"], PREDICTOR[kind]
-        valid = ", ".join(f"{o} {b / 1e6:.1f} MB" for o, b in results[kind]["valid_bytes"].items())
-        word = {1: "no predictor", 2: "predictor 2", 3: "predictor 3"}
-        out += [f"### {title}", "", f"Valid pixels: {valid}. Levels with {word[used]}, by pixel, tiles of 512:", ""]
-        levels = [(f"{c} {l}", rows[f"{c}:{l}:{used}:pixel:512"]) for c in LEVELS for l in LEVELS[c]]
-        out += table("codec, level", levels, origins)
-        if kind == "qa":
-            continue
-        out += ["Predictors:", ""]
-        shown = itertools.product(SHOWN, predictors(kind))
-        out += table("codec, level, predictor", [(f"{c.replace(':', ' ')}, {word[p].removeprefix('predictor ')}",
-                                                  rows[f"{c}:{p}:pixel:512"]) for c, p in shown], origins)
-        out += ["Interleaving and tiles:" if len(interleaves(kind)) > 1 else "Tiles:", ""]
-        shown = itertools.product(("zstd:3", "deflate:1"), interleaves(kind), (256, 512, 1024))
-        out += table("codec, level, by, tile", [(f"{c.replace(':', ' ')}, {i}, {t}", rows[f"{c}:{used}:{i}:{t}"])
-                                                for c, i, t in shown], origins)
+    """A selection as three tables."""
+    def sizes(kind, trial, of=origins):
+        return [number(results[kind]["trials"][trial][o]) for o in of]
+
+    def speeds(kind, trial):
+        return [f"{results[kind]['trials'][trial][k]:.0f}" for k in ("encode_mb_s", "decode_mb_s")]
+
+    valid = results["reflectance"]["valid_bytes"]
+    out = ["Valid pixels of reflectance as int16: " + ", ".join(f"{o} {b / 1e6:.1f} MB" for o, b in valid.items()) + ".", ""]
+    out += ["Levels, with the predictor of each type, by pixel, tiles of 512; MB/s of int16 reflectance:", ""]
+    # Reflectance of every origin, of the others what is real if there is any.
+    others = [(k, origins[0]) for k in ("ndvi", "ndvi-f32")] + [(k, origins[1]) for k in ("reflectance-f32", "qa")]
+    columns = [f"{KINDS['reflectance']}: {o}" for o in origins] + [f"{KINDS[k]}: {o}" for k, o in others]
+    rows = []
+    for codec, level in ((c, l) for c in LEVELS for l in LEVELS[c]):
+        cells = sizes("reflectance", f"{codec}:{level}:2:pixel:512")
+        cells += [sizes(k, f"{codec}:{level}:{PREDICTOR[k]}:pixel:512", [o])[0] for k, o in others]
+        rows.append((f"{codec} {level}", cells + speeds("reflectance", f"{codec}:{level}:2:pixel:512")))
+    out += table("codec, level", [*columns, "there, MB/s", "back, MB/s"], rows)
+    out += ["Predictors, by pixel, tiles of 512:", ""]
+    columns = [f"{c.replace(':', ' ')}, {p}" for c in ("zstd:3", "deflate:1") for p in ("none", "2", "3")]
+    rows = []
+    for kind, origin in itertools.product([k for k in KINDS if k != "qa"], origins):
+        trials = [f"{c}:{p}:pixel:512" for c in ("zstd:3", "deflate:1") for p in (1, 2, 3)]
+        known = results[kind]["trials"]
+        rows.append((f"{KINDS[kind]}: {origin}", [number(known[t][origin]) if t in known else "–" for t in trials]))
+    out += table("pixels", columns, rows)
+    out += ["Interleaving and tiles, zstd 3:", ""]
+    columns = [f"{KINDS[k]}: {o}" for k in ("reflectance", "reflectance-f32") for o in origins]
+    rows = []
+    for interleave, tile in itertools.product(("pixel", "band"), (256, 512, 1024)):
+        cells = [c for k in ("reflectance", "reflectance-f32") for c in sizes(k, f"zstd:3:{PREDICTOR[k]}:{interleave}:{tile}")]
+        rows.append((f"by {interleave}, {tile}", cells))
+    out += table("layout", columns, rows)
     return "\n".join(out)
 
 
@@ -249,17 +275,22 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--docs", type=Path)
+    parser.add_argument("--tables-of", type=Path, help="JSON of an earlier run: nothing is measured")
     a = parser.parse_args()
     a.work = a.work.absolute()
     a.work.mkdir(parents=True, exist_ok=True)
     a.table = a.table or a.fieldglow.absolute().parent / "examples/codec_table"
-    found = files(a)
-    results = {}
-    for kind in KINDS:
-        results[kind] = measure(a, kind, found)
-        print(f"{kind}: measured", file=sys.stderr, flush=True)
-    origins = list(found)
-    text = f"libzstd {results['qa']['zstd']}, libdeflate {libdeflate()}, one core.\n\n" + markdown(results, origins)
+    if a.tables_of:
+        results = json.loads(a.tables_of.read_text())
+    else:
+        results = {"machine": f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the start"}
+        found = files(a)
+        for kind in KINDS:
+            results[kind] = measure(a, kind, found)
+            print(f"{kind}: measured", file=sys.stderr, flush=True)
+    versions = f"libzstd {results['qa']['zstd']}, libdeflate {libdeflate()}"
+    origins = list(results["qa"]["valid_bytes"])
+    text = f"{versions}, one core; {results['machine']}.\n\n{markdown(results, origins)}"
     print(text)
     if a.json:
         a.json.write_text(json.dumps(results, indent=1) + "\n")

@@ -313,7 +313,8 @@ print(json.dumps({f: c for f in files if (c := check(f))} | {"": len(files)}))
 
 def taken_for_strips(file):
     """What rio-cogeo says of levels that are one tile wide and higher: it compares the width of level and tile alone."""
-    band = gdal.Open(file).GetRasterBand(1)
+    data = gdal.Open(file)
+    band = data.GetRasterBand(1)
     overviews = [band.GetOverview(k) for k in range(band.GetOverviewCount())]
     levels = [(band, "The file is greater than 512xH or 512xW, but is not tiled")]
     levels += [(o, f"Overview of index {k} is not tiled") for k, o in enumerate(overviews)]
