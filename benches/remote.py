@@ -44,6 +44,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CPU_LIMIT, WALL_LIMIT = 1.1, 1.15
 CHUNK = 256 << 10
+# Seconds of traffic that may wait before the line, so that it does not fall idle while this process waits for a core.
+QUEUE = 0.05
 BUCKET = "fieldglow-test"
 # Calls that make files or put bytes into them; sends to a socket are told apart by the name strace prints for it.
 CALLS = "openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,sendfile,copy_file_range,fallocate,ftruncate,rename,renameat,renameat2,memfd_create"
@@ -99,8 +101,8 @@ async def pump(reader, writer, link, first_delay):
         while data := await reader.read(CHUNK):
             gone, there = link.send(len(data))
             under_way.put_nowait((there, data))
-            # Nothing more is taken from the sender before the line is free: it feels the speed of the line.
-            await asyncio.sleep(gone - time.monotonic())
+            # Nothing more is taken from the sender while the queue is full: it feels the speed of the line.
+            await asyncio.sleep(gone - QUEUE - time.monotonic())
     except OSError:
         pass
     under_way.put_nowait(None)
