@@ -18,7 +18,7 @@ use fieldglow::cog::tiff_reader::{Limits, Tiff};
 
 /// Levels of `fieldglow run` where the pipeline names none.
 const ZSTD_LEVEL: i32 = 3;
-const DEFLATE_LEVEL: i32 = 6;
+const DEFLATE_LEVEL: i32 = 1;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 

@@ -209,9 +209,10 @@ impl Night {
 pub struct Output {
     /// Folder or URL everything goes below. Default: none; then `--output` must say it.
     pub url: Option<String>,
-    /// `zstd` (default: smaller and faster; GDAL 2.3 and newer) or `deflate` (every TIFF reader).
+    /// `zstd` (default: smaller and faster; GDAL 2.3 and newer) or `deflate` (for readers that do not know it: old desktops,
+    /// other TIFF libraries); see docs/codecs.md.
     pub compression: Codec,
-    /// Effort of the compression: 1 to 22 for `zstd`, 1 to 12 for `deflate`. Default: 3 and 6.
+    /// Effort of the compression: 1 to 22 for `zstd`, 1 to 12 for `deflate`. Default: 3 and 1.
     pub level: Option<u8>,
     /// Store a small picture (PNG, 512 pixels at most) beside every product of a cell, and one of every scene. Default: true.
     pub pictures: bool,
@@ -266,7 +267,8 @@ impl Output {
     pub fn effort(&self) -> i32 {
         i32::from(self.level.unwrap_or(match self.compression {
             Codec::Zstd => 3,
-            Codec::Deflate => 6,
+            // Smaller than level 6 for real images, in a third of the time: docs/codecs.md.
+            Codec::Deflate => 1,
         }))
     }
 

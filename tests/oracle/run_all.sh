@@ -24,6 +24,7 @@ oracle gdalwarp_truth.py "$binary" "$work"
 oracle gdalwarp_truth.py "$binary" "$work" --relief 150 --roll 20
 oracle night_truth.py "$binary" "$work"
 oracle determinism.py "$binary" "$work"
+oracle cog_matrix.py "$binary" "$work"
 if [ -n "${FIELDGLOW_ORACLE_BUCKET:-}" ]; then
     oracle storage.py "$binary" "$work" --bucket "$FIELDGLOW_ORACLE_BUCKET"
 else
