@@ -4,17 +4,21 @@
 //! whatever folders they came in). Bands are known by [`Role`], never by position. Everything here was read from the
 //! delivery or a sidecar; nothing was guessed: what a file does not say is `None`, and the stage that needs it says so.
 
+mod assemble;
+mod coefficients;
+mod companion;
 pub mod error;
-mod family;
 mod files;
 mod find;
+mod gaofen;
 pub mod identity;
 mod image;
 mod jilin1;
 pub mod level;
 mod metadata;
-mod name;
+mod naming;
 pub mod open;
+mod place;
 pub mod role;
 pub mod rpc;
 mod rpc_file;
@@ -78,7 +82,7 @@ pub struct SceneTime {
     pub center: jiff::Timestamp,
     /// First and last line, UTC, if known; of a mosaic, its period.
     pub interval: Option<(jiff::Timestamp, jiff::Timestamp)>,
-    /// True when only the interval is known, and not when in it a pixel was taken: no sun follows from the centre.
+    /// True of mosaics: when a pixel was taken is not known, and no sun follows from the centre.
     pub is_period: bool,
     /// The text the time was read from, as it stands in the file.
     pub original: String,
