@@ -49,28 +49,29 @@ fn ratio(pan: &Part, colors: &Part, sizes: f64) -> Option<Warning> {
     })
 }
 
-/// Share of the smaller outline that both cover; `None` when one has no area.
+/// Share of the smaller outline that both cover; `None` when it has no area.
 fn overlap(a: &[(f64, f64)], b: &[(f64, f64)]) -> Option<f64> {
     let origin = *a.first()?;
     let (a, b) = (place::local(a, origin), place::local(b, origin));
-    let all = a.iter().chain(&b);
+    let (small, large) = if area(&a) <= area(&b) { (a, b) } else { (b, a) };
     let bounds = |pick: fn(&(f64, f64)) -> f64| {
-        all.clone().map(pick).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)))
+        small.iter().map(pick).fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)))
     };
     let ((x0, x1), (y0, y1)) = (bounds(|p| p.0), bounds(|p| p.1));
     let step = |from: f64, to: f64, k: usize| from + (to - from) * (k as f64 + 0.5) / LATTICE as f64;
-    let (mut in_a, mut in_b, mut in_both) = (0u32, 0u32, 0u32);
-    for i in 0..LATTICE {
-        for k in 0..LATTICE {
-            let point = (step(x0, x1, i), step(y0, y1, k));
-            let (of_a, of_b) = (contains(&a, point), contains(&b, point));
-            in_a += u32::from(of_a);
-            in_b += u32::from(of_b);
-            in_both += u32::from(of_a && of_b);
-        }
+    let lattice = (0..LATTICE).flat_map(|i| (0..LATTICE).map(move |k| (i, k)));
+    let (mut inside, mut both) = (0u32, 0u32);
+    for point in lattice.map(|(i, k)| (step(x0, x1, i), step(y0, y1, k))).filter(|p| contains(&small, *p)) {
+        inside += 1;
+        both += u32::from(contains(&large, point));
     }
-    let smaller = in_a.min(in_b);
-    (smaller > 0).then(|| f64::from(in_both) / f64::from(smaller)).or_else(|| (in_a.max(in_b) > 0).then_some(0.0))
+    (inside > 0).then(|| f64::from(both) / f64::from(inside))
+}
+
+/// Area of a polygon, square metres.
+fn area(polygon: &Local) -> f64 {
+    let edges = polygon.iter().zip(polygon.iter().cycle().skip(1));
+    0.5 * edges.map(|((x0, y0), (x1, y1))| x0 * y1 - x1 * y0).sum::<f64>().abs()
 }
 
 /// Whether a point lies in a polygon: even-odd rule.

@@ -10,6 +10,7 @@ mod companion;
 pub mod error;
 mod files;
 mod find;
+mod footprint;
 mod gaofen;
 pub mod identity;
 mod image;

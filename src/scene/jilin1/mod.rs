@@ -123,7 +123,7 @@ fn scene_time(
         path: image.into(),
         field: "time".into(),
         expected: "a time in the `_meta.xml` or in the name".into(),
-        found: "neither, as mosaics have it".into(),
+        found: "a mosaic, and neither says when its pixels were taken".into(),
         remedy: "describe it in a `scene.toml` beside it, with a `period` in place of `time`".into(),
     })
 }

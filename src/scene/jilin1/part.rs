@@ -12,8 +12,8 @@ use crate::scene::image::{self, Facts};
 use crate::scene::metadata::{self, Metadata};
 use crate::scene::naming::Found;
 use crate::scene::{
-    Band, Calibration, Code, Part, Processed, Processing, Role, SampleType, SceneError, Warning, companion, level,
-    place,
+    Band, Calibration, Code, Part, Processed, Processing, Role, SampleType, SceneError, Warning, companion, footprint,
+    level, place,
 };
 
 /// DN of the black border, in every Jilin-1 product.
@@ -61,6 +61,12 @@ pub(super) fn read(found: &Found, name: &Name) -> Result<ReadPart, SceneError> {
                 companion::name(image, "_meta.xml")
             ),
         }),
+    }
+    if let Some(m) = metadata.as_mut().filter(|m| m.corners.is_none())
+        && let Some((corners, path)) = footprint::beside(&around, image)?
+    {
+        m.corners = Some(corners);
+        metadata_files.push(path);
     }
     let said = |pick: fn(&Metadata) -> &Option<String>| metadata.as_ref().and_then(|m| pick(m).clone());
     let camera = super::camera(name, said(|m| &m.satellite), said(|m| &m.sensor));
