@@ -172,7 +172,7 @@ fn to_json(scene: &Scene, odd: &[Oddity]) -> Value {
         "id": scene.id,
         "acquisition": scene.acquisition(),
         "constellation": scene.constellation, "platform": scene.platform, "instrument": scene.instrument, "level": scene.level,
-        "level_known": scene.level.as_deref().and_then(level::known).map(|k| k.about),
+        "level_known": scene.level.as_deref().filter(|_| scene.has_jilin1_level()).and_then(level::known).map(|k| k.about),
         "becomes": becomes,
         "time": scene.time.center.to_string(), "time_is_period": scene.time.is_period,
         "time_original": scene.time.original, "time_original_offset": scene.time.original_offset,
@@ -199,7 +199,10 @@ fn table(out: &mut String, scene: &Scene, odd: &[Oddity]) {
     let said = scene.time.original.ends_with(offset.as_str());
     let original = if said { scene.time.original.clone() } else { format!("{} {offset}", scene.time.original) };
     line!(out, "  time      {} (given as {original})", scene.time.center);
-    let known = |token: &str| level::known(token).map_or("nothing is published about it", |k| k.about);
+    let known = |token: &str| match scene.has_jilin1_level() {
+        true => level::known(token).map_or("nothing is published about it", |k| k.about),
+        false => "as its vendor calls it",
+    };
     match &scene.level {
         Some(token) => line!(out, "  level     {token}: {}", known(token)),
         None => line!(out, "  level     not stated"),

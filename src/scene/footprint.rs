@@ -82,9 +82,8 @@ mod tests {
         let srs = Crs::from_epsg(epsg).unwrap().spatial_ref().unwrap();
         let options =
             LayerOptions { name: "a", srs: Some(&srs), ty: OGRwkbGeometryType::wkbPolygon, ..Default::default() };
-        let mut layer = dataset.create_layer(options).unwrap();
-        layer.create_feature(Geometry::from_wkt(wkt).unwrap()).unwrap();
-        drop(layer);
+        let feature = Geometry::from_wkt(wkt).unwrap();
+        dataset.create_layer(options).unwrap().create_feature(feature).unwrap();
         dataset.close().unwrap();
     }
 

@@ -309,6 +309,12 @@ impl Scene {
         })
     }
 
+    /// True when the level is one of Jilin-1's, whose tokens [`level::known`] knows: other vendors mean other things by the
+    /// same ones.
+    pub fn has_jilin1_level(&self) -> bool {
+        self.level.is_some() && self.platform.as_deref().is_some_and(jilin1::name::is_satellite)
+    }
+
     /// `YYYYMMDDTHHMMSSZ_<id>`: the name of the acquisition in storage.
     pub fn acquisition(&self) -> String {
         format!("{}_{}", self.time.center.strftime("%Y%m%dT%H%M%SZ"), self.id)

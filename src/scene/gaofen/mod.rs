@@ -42,7 +42,7 @@ pub(super) fn open(id: &str, images: &[(&Found, &Name)]) -> Result<Scene, SceneE
         warnings.push(Warning { code: Code::TimeMismatch, message });
     }
     for r in &mut read {
-        part::calibrate(r, time.center.to_zoned(jiff::tz::TimeZone::UTC).year())?;
+        part::calibrate(r, name, time.center.to_zoned(jiff::tz::TimeZone::UTC).year())?;
     }
     let camera = part::camera(name, first_metadata(&read));
     let is_tile = matches!(name.part, Some(PartToken::Tile(_)));

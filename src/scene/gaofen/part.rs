@@ -113,12 +113,9 @@ pub(super) fn read(found: &Found, name: &Name) -> Result<ReadPart, SceneError> {
     Ok(ReadPart { image: image.clone(), part, metadata, metadata_files, warnings })
 }
 
-/// Coefficients of the bands, for an acquisition of `year`: the user's, else the metadata's, else the table's.
-pub(super) fn calibrate(read: &mut ReadPart, year: i16) -> Result<(), SceneError> {
-    let Some(Found { name: crate::scene::naming::Naming::Gaofen(name), .. }) = Found::of(&read.image) else {
-        return Ok(());
-    };
-    let camera = camera(&name, read.metadata.as_ref());
+/// Coefficients of the bands of a product, for an acquisition of `year`: the user's, else the metadata's, else the table's.
+pub(super) fn calibrate(read: &mut ReadPart, name: &Name, year: i16) -> Result<(), SceneError> {
+    let camera = camera(name, read.metadata.as_ref());
     let user = User::beside(&read.image)?;
     read.metadata_files.extend(user.file_for(&camera.satellite, &camera.sensor, year).map(Path::to_path_buf));
     let count = read.part.bands.len();

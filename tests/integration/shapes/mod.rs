@@ -3,6 +3,7 @@
 //! No delivery of either vendor is published. Each fixture has the structure that public readers of real ones rely on; its
 //! comment names them. Suns were computed by pvlib (NREL SPA), not by the program.
 
+mod described;
 mod files;
 mod gaofen;
 mod jilin1;
@@ -15,6 +16,9 @@ use serde_json::{Value, json};
 
 use crate::harness::Desk;
 
+/// Name of a part, roles, and gain and bias of each band, `None` for none.
+type ExpectedPart = (&'static str, &'static [&'static str], &'static [Option<(f64, f64)>]);
+
 /// What is expected of a scene.
 struct Expected {
     id: &'static str,
@@ -25,8 +29,7 @@ struct Expected {
     utc: &'static str,
     /// Zenith and azimuth of the sun; `None` where the metadata have none.
     sun: Option<(f64, f64)>,
-    /// Parts: name, roles, and gain and bias of each band, `None` for none.
-    parts: &'static [(&'static str, &'static [&'static str], &'static [Option<(f64, f64)>])],
+    parts: &'static [ExpectedPart],
     /// Codes of all warnings, sorted.
     odd: &'static [&'static str],
 }

@@ -45,12 +45,13 @@ fn codes(desk: &Desk, more: &[&str]) -> Vec<(String, String)> {
     codes
 }
 
-type Change = fn(&Desk);
+/// What is odd, the change that makes it so, further arguments, and the codes with their severities.
+type Row = (&'static str, fn(&Desk), &'static [&'static str], &'static [(&'static str, &'static str)]);
 
 pub fn check() {
     let elevation = format!("{:.6}", 90.0 - NOVEMBER_2025.zenith);
     assert_eq!(elevation, "28.252101");
-    let table: &[(&str, Change, &[&str], &[(&str, &str)])] = &[
+    let table: &[Row] = &[
         ("nothing", |_| {}, &["--pixels"], &[]),
         (
             "zenith taken for elevation",
