@@ -70,13 +70,14 @@ fn corners(path: &Path) -> Option<Corners> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use gdal::DriverManager;
     use gdal::vector::{Geometry, LayerOptions, OGRwkbGeometryType};
 
     use super::*;
 
-    fn write(path: &Path, epsg: u32, wkt: &str) {
+    /// A shapefile of one polygon.
+    pub fn write(path: &Path, epsg: u32, wkt: &str) {
         let driver = DriverManager::get_driver_by_name("ESRI Shapefile").unwrap();
         let mut dataset = driver.create_vector_only(path).unwrap();
         let srs = Crs::from_epsg(epsg).unwrap().spatial_ref().unwrap();

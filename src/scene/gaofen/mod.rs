@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use self::name::{Name, PartToken};
 use super::assemble::{self, Times};
 use super::naming::Found;
-use super::{Code, Scene, SceneError, Warning};
+use super::{Code, Scene, SceneError, Warning, level};
 
 /// Reads the scene that `images`, all of one product, make up.
 pub(super) fn open(id: &str, images: &[(&Found, &Name)]) -> Result<Scene, SceneError> {
@@ -51,7 +51,7 @@ pub(super) fn open(id: &str, images: &[(&Found, &Name)]) -> Result<Scene, SceneE
         constellation: Some("gaofen".into()),
         platform: Some(camera.satellite.to_ascii_lowercase()),
         instrument: Some(camera.sensor.to_ascii_lowercase()),
-        level: assemble::first(&read, |m| m.level.as_deref().map(part::level)).or_else(|| Some(name.level.clone())),
+        level: assemble::first(&read, |m| m.level.as_deref().map(level::plain)).or_else(|| Some(name.level.clone())),
         time,
         sun,
         view: assemble::first(&read, |m| m.view),

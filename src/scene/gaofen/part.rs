@@ -11,7 +11,7 @@ use crate::scene::image;
 use crate::scene::metadata::{self, Metadata};
 use crate::scene::naming::Found;
 use crate::scene::{
-    Band, Calibration, Code, Part, Processed, Processing, SampleType, SceneError, Warning, companion, place,
+    Band, Calibration, Code, Part, Processed, Processing, SampleType, SceneError, Warning, companion, level, place,
 };
 
 /// DN of what is outside the image, also between the tiles of GF-6.
@@ -36,12 +36,6 @@ pub(super) fn camera(name: &Name, metadata: Option<&Metadata>) -> Camera {
             .filter(|s| name::is_sensor(s) && !name.sensor.starts_with(s))
             .unwrap_or_else(|| name.sensor.clone()),
     }
-}
-
-/// A level as names write it: `LEVEL1A` is `L1A`.
-pub(super) fn level(stated: &str) -> String {
-    let upper = stated.trim().to_ascii_uppercase();
-    upper.strip_prefix("LEVEL").map_or(upper.clone(), |rest| format!("L{rest}"))
 }
 
 /// Reads a raster and what belongs to it; coefficients come last, by [`calibrate`].
@@ -174,7 +168,7 @@ fn conflicts(image: &Path, name: &Name, metadata: &Metadata) -> Vec<Warning> {
     if camera.sensor != name.sensor {
         found.push(assemble::conflict(image, "SensorID", &name.sensor, &camera.sensor));
     }
-    if let Some(stated) = metadata.level.as_deref().map(level).filter(|stated| *stated != name.level) {
+    if let Some(stated) = metadata.level.as_deref().map(level::plain).filter(|stated| *stated != name.level) {
         found.push(assemble::conflict(image, "ProductLevel", &name.level, &stated));
     }
     found

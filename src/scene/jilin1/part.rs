@@ -156,7 +156,7 @@ fn conflicts(image: &Path, name: &Name, metadata: &Metadata) -> Vec<Warning> {
         found.push(assemble::conflict(image, "Sensor", named, stated));
     }
     if let (Some(named), Some(stated)) = (name.level.as_deref(), metadata.level.as_deref())
-        && !named.eq_ignore_ascii_case(stated)
+        && level::plain(named) != level::plain(stated)
     {
         found.push(assemble::conflict(image, "ProductLevel", named, stated));
     }

@@ -395,3 +395,17 @@ fn coefficients_of_the_user_beat_those_of_the_metadata() {
     let scene = opened(&mss(), "MSS", |dir| std::fs::write(dir.join("coefficients.toml"), user).unwrap()).unwrap();
     assert_eq!((gains(&scene), scene.metadata_files.len()), (vec![0.11, 0.12, 0.5, 0.14], 3));
 }
+
+#[test]
+fn corners_come_from_the_footprint_beside_when_the_metadata_have_none() {
+    let ring = "POLYGON((125.39 43.8,125.3 43.82,125.31 44,125.4 43.98,125.39 43.8))";
+    let footprint = |dir: &Path| crate::scene::footprint::tests::write(&dir.join(format!("{}.shp", mss())), 4326, ring);
+    let stated = opened(&mss(), "MSS", footprint).unwrap();
+    assert_eq!((stated.corners.unwrap()[0], stated.metadata_files.len()), ((125.3, 44.0), 2));
+    let scene = opened(&mss(), "MSS", |dir| {
+        footprint(dir);
+        set_meta(dir, "UpperLeftLatitude", "SomethingElse");
+    });
+    let scene = scene.unwrap();
+    assert_eq!((scene.corners.unwrap()[0], scene.metadata_files.len()), ((125.31, 44.0), 3));
+}
