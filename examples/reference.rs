@@ -137,7 +137,7 @@ fn index_table() -> String {
 fn roles() -> String {
     let mut out = String::from("| role | STAC common name |\n| --- | --- |\n");
     for role in Role::ALL {
-        let _ = writeln!(out, "| `{role}` | {} |", role.common_name());
+        let _ = writeln!(out, "| `{role}` | {} |", role.common_name().unwrap_or("–"));
     }
     out
 }
@@ -170,9 +170,9 @@ fn error_classes() -> String {
 }
 
 fn warnings() -> String {
-    let mut out = String::from("| code | meaning |\n| --- | --- |\n");
+    let mut out = String::from("| code | severity | meaning | what to do |\n| --- | --- | --- | --- |\n");
     for code in Code::ALL {
-        let _ = writeln!(out, "| `{code}` | {} |", code.about());
+        let _ = writeln!(out, "| `{code}` | {} | {} | {} |", code.severity().text(), code.about(), code.remedy());
     }
     out
 }

@@ -4,14 +4,17 @@
 //! [`scene`] → [`read`] → [`survey`] → [`calibrate`] → [`geometry`] → [`product`] → [`pyramid`] → [`cog`] →
 //! [`store`] → [`catalog`], joined only by [`engine`]; [`picture`] shows the coarsest overviews to people. Below them are
 //! [`config`], [`grid`], [`raster`], [`sun`], [`units`], [`warning`] and [`error`];
+//! [`describe`] writes the `scene.toml` of other vendors' products; [`examine`] says what is odd about a delivery, before any of it;
 //! [`simulate`] stands beside them and shares no physics with them; the command line, in the binary, is above.
 
 pub mod calibrate;
 pub mod catalog;
 pub mod cog;
 pub mod config;
+pub mod describe;
 pub mod engine;
 pub mod error;
+pub mod examine;
 pub mod geometry;
 pub mod grid;
 pub mod picture;

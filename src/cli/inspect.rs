@@ -3,7 +3,9 @@
 use fieldglow::calibrate::{self, Level, Outlook};
 use fieldglow::engine::Given;
 use fieldglow::error::{Error, chain};
-use fieldglow::scene::{Calibration, Scene, SensorModel, level};
+use fieldglow::examine;
+use fieldglow::scene::{Calibration, Scene, SensorModel, Warning, level};
+use fieldglow::warning::Severity;
 use serde_json::{Value, json};
 
 use super::scenes::Scenes;
@@ -17,6 +19,24 @@ pub struct Args {
     /// JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// Also look at a few windows of pixels of every band: digital numbers beyond the stated bits, and reflectance that no
+    /// ground has.
+    #[arg(long)]
+    pixels: bool,
+}
+
+/// Something odd, as it is shown.
+struct Oddity {
+    code: String,
+    severity: Severity,
+    message: String,
+    remedy: &'static str,
+}
+
+impl From<Warning> for Oddity {
+    fn from(w: Warning) -> Self {
+        Self { code: w.code.to_string(), severity: w.code.severity(), message: w.message, remedy: w.code.remedy() }
+    }
 }
 
 pub fn run(args: &Args) -> Outcome {
@@ -30,13 +50,12 @@ pub fn run(args: &Args) -> Outcome {
             Given::Delivery(delivery) => delivery.open(),
             Given::Unreadable { error, .. } => Err(error),
         };
-        match scene {
-            Ok(scene) => {
-                let sun = sun_note(&scene);
+        match scene.and_then(|scene| Ok((oddities(&scene, args.pixels)?, scene))) {
+            Ok((odd, scene)) => {
                 if args.json {
-                    documents.push(to_json(&scene, &sun));
+                    documents.push(to_json(&scene, &odd));
                 } else {
-                    table(&mut text, &scene, &sun);
+                    table(&mut text, &scene, &odd);
                 }
             }
             Err(e) => {
@@ -57,12 +76,24 @@ pub fn run(args: &Args) -> Outcome {
     }
 }
 
-/// What the check of the sun against time and place says.
-fn sun_note(scene: &Scene) -> Vec<(String, String)> {
+/// What is odd about a scene, the worst first.
+fn oddities(scene: &Scene, pixels: bool) -> Result<Vec<Oddity>, Error> {
+    let mut odd: Vec<Oddity> = scene.warnings.iter().cloned().map(Oddity::from).collect();
     match calibrate::illumination(scene, None, &calibrate::Options::default()) {
-        Ok(light) => light.warnings.into_iter().map(|w| (w.code.to_string(), w.message)).collect(),
-        Err(e) => vec![(Error::from(e.clone()).code().to_owned(), chain(&e))],
+        Ok(light) => odd.extend(light.warnings.into_iter().map(Oddity::from)),
+        Err(e) => odd.push(Oddity {
+            code: Error::from(e.clone()).code().to_owned(),
+            severity: Severity::Error,
+            message: chain(&e),
+            remedy: "Do what the message says, or run with level `dn` or `radiance`.",
+        }),
     }
+    odd.extend(examine::metadata(scene).into_iter().map(Oddity::from));
+    if pixels {
+        odd.extend(examine::pixels(scene)?.into_iter().map(Oddity::from));
+    }
+    odd.sort_by_key(|o| std::cmp::Reverse(o.severity));
+    Ok(odd)
 }
 
 fn place(model: &SensorModel) -> String {
@@ -111,7 +142,7 @@ fn becomes(scene: &Scene) -> Vec<String> {
     calibrate::outlook(scene).into_iter().map(line).collect()
 }
 
-fn to_json(scene: &Scene, sun: &[(String, String)]) -> Value {
+fn to_json(scene: &Scene, odd: &[Oddity]) -> Value {
     let parts: Vec<Value> = scene
         .parts
         .iter()
@@ -132,20 +163,23 @@ fn to_json(scene: &Scene, sun: &[(String, String)]) -> Value {
             })
         })
         .collect();
-    let mut warnings: Vec<Value> =
-        scene.warnings.iter().map(|w| json!({ "code": w.code, "message": w.message })).collect();
-    warnings.extend(sun.iter().map(|(code, message)| json!({ "code": code, "message": message })));
+    let warning =
+        |o: &Oddity| json!({ "code": o.code, "severity": o.severity, "message": o.message, "remedy": o.remedy });
+    let warnings: Vec<Value> = odd.iter().map(warning).collect();
     let becomes: serde_json::Map<String, Value> =
         calibrate::outlook(scene).into_iter().map(|(l, o)| (l.code().to_owned(), outlook(&o))).collect();
     json!({
         "id": scene.id,
         "acquisition": scene.acquisition(),
         "constellation": scene.constellation, "platform": scene.platform, "instrument": scene.instrument, "level": scene.level,
-        "level_known": scene.level.as_deref().and_then(level::known).map(|k| k.about),
+        "level_known": scene.level.as_deref().filter(|_| scene.has_jilin1_level()).and_then(level::known).map(|k| k.about),
         "becomes": becomes,
         "time": scene.time.center.to_string(), "time_is_period": scene.time.is_period,
         "time_original": scene.time.original, "time_original_offset": scene.time.original_offset,
         "sun_zenith_deg": scene.sun.map(|s| s.zenith.0), "sun_azimuth_deg": scene.sun.and_then(|s| s.azimuth_deg),
+        "time_start": scene.time.interval.map(|(start, _)| start.to_string()),
+        "time_end": scene.time.interval.map(|(_, end)| end.to_string()),
+        "view_zenith_deg": scene.view.and_then(|v| v.zenith_deg), "view_azimuth_deg": scene.view.and_then(|v| v.azimuth_deg),
         "off_nadir_deg": scene.view.and_then(|v| v.off_nadir_deg),
         "cloud_percent": scene.cloud_percent,
         "corners": scene.corners,
@@ -159,13 +193,16 @@ fn line_of(gain: f64, bias: f64) -> String {
     format!("{gain} · DN {sign} {}", bias.abs())
 }
 
-fn table(out: &mut String, scene: &Scene, sun: &[(String, String)]) {
+fn table(out: &mut String, scene: &Scene, odd: &[Oddity]) {
     line!(out, "{}", scene.id);
     let offset = &scene.time.original_offset;
     let said = scene.time.original.ends_with(offset.as_str());
     let original = if said { scene.time.original.clone() } else { format!("{} {offset}", scene.time.original) };
     line!(out, "  time      {} (given as {original})", scene.time.center);
-    let known = |token: &str| level::known(token).map_or("nothing is published about it", |k| k.about);
+    let known = |token: &str| match scene.has_jilin1_level() {
+        true => level::known(token).map_or("nothing is published about it", |k| k.about),
+        false => "as its vendor calls it",
+    };
     match &scene.level {
         Some(token) => line!(out, "  level     {token}: {}", known(token)),
         None => line!(out, "  level     not stated"),
@@ -208,9 +245,8 @@ fn table(out: &mut String, scene: &Scene, sun: &[(String, String)]) {
     for (k, text) in becomes(scene).iter().enumerate() {
         line!(out, "  {:<9} {text}", if k == 0 { "becomes" } else { "" });
     }
-    for (code, message) in
-        scene.warnings.iter().map(|w| (w.code.text(), &w.message)).chain(sun.iter().map(|(c, m)| (c.as_str(), m)))
-    {
-        line!(out, "  warning   {message} [{code}]");
+    for o in odd {
+        line!(out, "  {:<9} {} [{}]", o.severity.text(), o.message, o.code);
+        line!(out, "  {:<9} {}", "", o.remedy);
     }
 }

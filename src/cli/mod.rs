@@ -12,6 +12,7 @@ macro_rules! line {
 
 mod check;
 mod collect;
+mod describe;
 mod indices;
 mod inspect;
 mod log;
@@ -46,8 +47,11 @@ enum Command {
     Run(run::Args),
     /// Say what `run` would do: cells, pixels, memory. Reads no pixels, writes nothing.
     Plan(plan::Args),
-    /// Show what deliveries say of themselves, what is odd about them, and what may be made of them. Reads no pixels.
+    /// Show what deliveries say of themselves, what is odd about them, and what may be made of them. Reads no pixels but with
+    /// `--pixels`.
     Inspect(inspect::Args),
+    /// Write a `scene.toml` for a product of Landsat 8 or 9, Pléiades or SPOT, from its metadata. Reads no pixels.
+    Describe(describe::Args),
     /// Show the resolved pipeline, or every mistake in it at once.
     Check(check::Args),
     /// Check COGs, STAC documents and checksums of what stands in storage.
@@ -103,6 +107,7 @@ fn command(command: Command) -> Outcome {
         Command::Run(args) => run::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Describe(args) => describe::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Collect(args) => collect::run(&args),

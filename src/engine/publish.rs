@@ -469,7 +469,7 @@ fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, 
             BandRecord {
                 name: spec.description,
                 description: known.map(|(_, b)| b.name.clone()).filter(|n| Some(n.as_str()) != source.map(Role::code)),
-                common_name: source.map(Role::common_name),
+                common_name: source.and_then(Role::common_name),
                 center_um: range.map(|r| r.center() / 1000.0),
                 fwhm_um: range.map(|r| r.width() / 1000.0),
                 solar_illumination: esun,

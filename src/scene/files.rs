@@ -38,12 +38,16 @@ impl Surroundings {
 
     /// The file of this name, else of one that differs in the case of letters alone.
     pub fn named(&self, name: &str) -> Result<Option<PathBuf>, SceneError> {
-        let exact = self.folder.join(name);
-        if exact.is_file() {
+        if let Some(exact) = self.exactly(name) {
             return Ok(Some(exact));
         }
         let named = |path: &&PathBuf| file_name(path).eq_ignore_ascii_case(name);
         Ok(self.all()?.iter().find(named).cloned())
+    }
+
+    /// The file of exactly this name.
+    pub fn exactly(&self, name: &str) -> Option<PathBuf> {
+        Some(self.folder.join(name)).filter(|path| path.is_file())
     }
 
     /// All of them.
@@ -99,12 +103,22 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, SceneError> {
     Ok(bytes)
 }
 
-/// Reads a whole small file as text. Bytes that are no UTF-8 (GBK comments occur) become replacement characters; the
-/// fields read here are ASCII, and neither `<` nor `&` can be the second byte of a GBK character.
+/// Reads a whole small file as text: UTF-8, UTF-16 with its mark, and what is neither as GB 18030, which holds GBK and
+/// GB 2312, the encodings of older Chinese software. An encoding that the text declares is not asked: it is often wrong.
 pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, SceneError> {
-    let bytes = read(path, limit)?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    Ok(String::from_utf8_lossy(text).into_owned())
+    Ok(decode(&read(path, limit)?))
+}
+
+fn decode(bytes: &[u8]) -> String {
+    let (encoding, mark) = encoding_rs::Encoding::for_bom(bytes).unwrap_or((encoding_rs::UTF_8, 0));
+    if encoding != encoding_rs::UTF_8 {
+        return encoding.decode(bytes).0.into_owned();
+    }
+    let bytes = bytes.get(mark..).unwrap_or_default();
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => encoding_rs::GB18030.decode_without_bom_handling(bytes).0.into_owned(),
+    }
 }
 
 /// The file that `relative` names under `root`, refused when it leaves `root`, also by way of a link. `sidecar` and
@@ -150,6 +164,8 @@ pub(super) fn tiff_stem(name: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -201,6 +217,22 @@ mod tests {
             assert!(message.contains("scene.toml") && message.contains("part[0].image"), "{name}: {message}");
         }
         assert!(matches!(open("absent.tif"), Err(SceneError::Read { .. })));
+    }
+
+    #[test]
+    fn chinese_and_marked_encodings_are_read() {
+        assert_eq!(decode("吉林一号".as_bytes()), "吉林一号");
+        assert_eq!(decode(b"\xef\xbb\xbfa"), "a");
+        assert_eq!(decode(b"\xff\xfea\0\x09\x54"), "a吉");
+        // 吉林一号 in GBK.
+        assert_eq!(decode(&[0xbc, 0xaa, 0xc1, 0xd6, 0xd2, 0xbb, 0xba, 0xc5]), "吉林一号");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_some_text(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&bytes);
+        }
     }
 
     #[test]

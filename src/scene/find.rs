@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::files::{self, Folder};
-use super::jilin1::{self, Found};
-use super::name::{self, PartToken};
+use super::jilin1::name::{self, PartToken};
+use super::naming::{Found, Naming};
 use super::open::{Delivery, Kind};
 use super::{SceneError, sidecar, stac};
 use crate::error;
@@ -17,7 +17,7 @@ use crate::error;
 pub(super) const SIDECAR: &str = "scene.toml";
 
 /// Finds deliveries, one for each scene, in the order they are first met. A path is a folder with a delivery, a folder of
-/// such folders, an image, a `_meta.xml`, a sidecar, or a STAC Item that names such files; PAN and MSS are paired wherever
+/// such folders, an image, its metadata, a sidecar, or a STAC Item that names such files; PAN and MSS are paired wherever
 /// they came from, also with the sibling folder that no path names. What a scene is found to be made of, and its id, do
 /// not depend on the order of the paths.
 #[derive(Debug, Default)]
@@ -87,26 +87,30 @@ impl Finder {
         if [".json", ".geojson"].iter().any(|suffix| files::strip_suffix(&file, suffix).is_some()) {
             return self.at_item(path);
         }
-        let stem = files::tiff_stem(&file).or_else(|| files::strip_suffix(&file, "_meta.xml"));
-        let wanted = stem.and_then(name::parse).map(|n| n.scene_id());
-        if stem.is_some() {
+        let is_image = files::tiff_stem(&file).is_some();
+        let wanted = if is_image { Naming::of_image(&file) } else { Naming::of_metadata(&file) };
+        if is_image || files::strip_suffix(&file, ".xml").is_some() {
             let there = self.in_folder(path.parent().unwrap_or(Path::new(".")))?;
             if let [Delivery { kind: Kind::Sidecar(_), .. }] = there.all.as_slice() {
                 return Ok(there.all.clone());
             }
-            let met: Vec<_> = wanted.iter().flat_map(|id| there.of(id)).cloned().collect();
-            if !met.is_empty() {
-                return Ok(met);
+            if let Some(wanted) = &wanted {
+                let id = wanted.scene_id();
+                let tiles = there.all.iter().filter(|d| !is_image && wanted.is_of_tiles(&d.id));
+                let met: Vec<_> = there.of(&id).chain(tiles).cloned().collect();
+                if !met.is_empty() {
+                    return Ok(met);
+                }
             }
         }
         Err(SceneError::NotADelivery {
             path: path.into(),
             found: match wanted {
                 Some(_) => "no image of that scene beside it".into(),
-                None => odd_name(&file).unwrap_or_else(|| "a name that is no Jilin-1 name".into()),
+                None => odd_name(&file).unwrap_or_else(|| "a name that is neither Jilin-1's nor Gaofen's".into()),
             },
             expected: format!(
-                "an image or `_meta.xml` with its Jilin-1 name, or a `{SIDECAR}` that describes the image"
+                "an image or its metadata with the Jilin-1 or Gaofen name it came with, or a `{SIDECAR}` that describes the image"
             ),
         })
     }
@@ -122,7 +126,7 @@ impl Finder {
             }
         }
         for delivery in &mut met.all {
-            if let Kind::Jilin1(images) = &mut delivery.kind {
+            if let Kind::Named(images) = &mut delivery.kind {
                 for image in images {
                     let elsewhere = |f: &&PathBuf| f.parent() != image.image.parent();
                     image.beside.extend(item.metadata.iter().filter(elsewhere).cloned());
@@ -147,7 +151,7 @@ impl Deliveries {
         for k in same.iter() {
             let Some(known) = self.all.get_mut(*k) else { continue };
             match (&mut known.kind, &new.kind) {
-                (Kind::Jilin1(images), Kind::Jilin1(more)) => {
+                (Kind::Named(images), Kind::Named(more)) => {
                     more.iter().for_each(|found| add_image(images, found));
                     // Names that differ in case alone are one scene, whichever of them came first.
                     known.id = new.id.min(std::mem::take(&mut known.id));
@@ -172,7 +176,7 @@ fn add_image(images: &mut Vec<Found>, found: &Found) {
         }
         None => {
             images.push(found.clone());
-            images.sort_by(|a, b| (a.name.part, &a.image).cmp(&(b.name.part, &b.image)));
+            images.sort_by(|a, b| (a.name.order(), &a.image).cmp(&(b.name.order(), &b.image)));
         }
     }
 }
@@ -188,11 +192,11 @@ fn look(listing: &Folder) -> Result<Deliveries, SceneError> {
         found.add(of_sidecar(path));
         return Ok(found);
     }
-    for image in jilin1::images(listing) {
+    for image in Found::in_folder(listing) {
         let mut both = Vec::new();
         with_sibling(image)?.iter().for_each(|image| add_image(&mut both, image));
         if let Some(first) = both.first() {
-            found.add(Delivery { id: first.name.scene_id(), kind: Kind::Jilin1(both) });
+            found.add(Delivery { id: first.name.scene_id(), kind: Kind::Named(both) });
         }
     }
     Ok(found)
@@ -221,7 +225,7 @@ fn with_sibling(found: Found) -> Result<Vec<Found>, SceneError> {
     let mut both = Vec::new();
     if let Some(folder) = sibling() {
         let of_scene = |f: &Found| f.name.same_scene(&found.name);
-        both = jilin1::images(&files::list(&folder)?).into_iter().filter(of_scene).collect();
+        both = Found::in_folder(&files::list(&folder)?).into_iter().filter(of_scene).collect();
     }
     both.insert(0, found);
     Ok(both)
@@ -230,13 +234,6 @@ fn with_sibling(found: Found) -> Result<Vec<Found>, SceneError> {
 /// What a name that is no scene's says all the same.
 fn odd_name(file: &str) -> Option<String> {
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-    if files::tiff_stem(file).is_some() {
-        let level = name::mosaic_level(stem)?;
-        return Some(format!(
-            "`{file}`, a mosaic by its level `{level}`, whose name says neither camera nor bands nor when its pixels were \
-             taken (in `{SIDECAR}`: `period`)"
-        ));
-    }
     let video = [".avi", ".mp4"].iter().any(|suffix| files::strip_suffix(file, suffix).is_some());
     let level = name::parse(stem).filter(|_| video)?.level?;
     Some(format!("`{file}`, a video by its level `{level}`, which has no single frame (those are images of level L1A)"))
@@ -247,14 +244,15 @@ fn no_delivery(folder: &Path, listing: &Folder) -> SceneError {
     let images: Vec<_> = names.iter().filter(|n| files::tiff_stem(n).is_some()).collect();
     let found = match (names.iter().find_map(|n| odd_name(n)), images.first()) {
         (Some(odd), _) => odd,
-        (None, Some(first)) => format!("{} TIFF files without Jilin-1 names, `{first}` the first", images.len()),
+        (None, Some(first)) => format!("{} TIFF files without a vendor's name, `{first}` the first", images.len()),
         (None, None) => format!("{} files and {} folders, no image", listing.files.len(), listing.folders.len()),
     };
     SceneError::NotADelivery {
         path: folder.into(),
         found,
         expected: format!(
-            "images named as `JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_PAN.tif`, or a `{SIDECAR}`"
+            "images named as `JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_PAN.tif` or \
+             `GF2_PMS2_E102.1_N31.7_20201109_L1A0005176265-MSS2.tiff`, or a `{SIDECAR}`"
         ),
     }
 }

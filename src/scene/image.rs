@@ -29,6 +29,8 @@ pub(super) struct Facts {
     pub cols: usize,
     pub bands: usize,
     pub sample: SampleType,
+    /// What the file calls its bands; empty texts where it says nothing.
+    pub descriptions: Vec<String>,
     /// The file's own "no data" value; NaN counts as none, it needs no marking.
     pub nodata: Option<f64>,
     /// Map projection, if the file has a reference system and a transform.
@@ -43,6 +45,14 @@ pub(super) fn facts(path: &Path) -> Result<Facts, SceneError> {
     // A TIFF header has 8 bytes; GDAL's message for less does not say "empty".
     if size < 8 {
         return Err(SceneError::Truncated { path: path.into(), needed: 8, found: size });
+    }
+    // GDAL takes names as UTF-8 alone.
+    if path.to_str().is_none() {
+        return Err(SceneError::Unsupported {
+            path: path.into(),
+            what: "a path that is not UTF-8".into(),
+            remedy: "rename it, for GBK names with `convmv -f gbk -t utf8 -r --notest FOLDER`".into(),
+        });
     }
     let failed = |source| SceneError::Image { path: path.into(), source };
     let options = DatasetOptions { allowed_drivers: Some(&["GTiff"]), ..DatasetOptions::default() };
@@ -60,11 +70,16 @@ pub(super) fn facts(path: &Path) -> Result<Facts, SceneError> {
         check_length(path, size, &dataset.rasterband(number).map_err(failed)?)?;
     }
     let first = dataset.rasterband(1).map_err(failed)?;
+    let mut descriptions = Vec::with_capacity(bands);
+    for number in 1..=bands {
+        descriptions.push(dataset.rasterband(number).and_then(|band| band.description()).map_err(failed)?);
+    }
     Ok(Facts {
         rows,
         cols,
         bands,
         sample: sample_type(path, first.band_type())?,
+        descriptions,
         nodata: first.no_data_value().filter(|v| !v.is_nan()),
         projected: projected(&dataset).map_err(failed)?,
         rpc: rpc_file::from_domain(path, |key| dataset.metadata_item(key, "RPC")),
@@ -136,6 +151,19 @@ mod tests {
         let f = facts(&path).unwrap();
         assert_eq!((f.rows, f.cols, f.bands, f.sample, f.nodata), (7, 5, 4, SampleType::U16, Some(9.0)));
         assert!(f.projected.is_none() && f.rpc.is_none());
+    }
+
+    #[test]
+    fn chinese_paths_are_opened_and_those_in_gbk_say_what_to_do() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("吉林一号");
+        std::fs::create_dir(&folder).unwrap();
+        write_tiff(&folder.join("影像.tif"), 2, 3, 1);
+        assert_eq!(facts(&folder.join("影像.tif")).unwrap().cols, 3);
+        let gbk = folder.join(std::ffi::OsStr::from_bytes(b"\xbc\xaa.tif"));
+        std::fs::copy(folder.join("影像.tif"), &gbk).unwrap();
+        assert!(facts(&gbk).unwrap_err().to_string().contains("convmv"));
     }
 
     #[test]

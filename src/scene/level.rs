@@ -91,6 +91,12 @@ pub fn known(token: &str) -> Option<&'static KnownLevel> {
     LEVELS.iter().find(|level| level.token.eq_ignore_ascii_case(token))
 }
 
+/// A level as names write it: `LEVEL1A` is `L1A`.
+pub(super) fn plain(token: &str) -> String {
+    let upper = token.trim().to_ascii_uppercase();
+    upper.strip_prefix("LEVEL").map_or(upper.clone(), |rest| format!("L{rest}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +114,6 @@ mod tests {
         assert_eq!(known("L1").map(|l| l.token), Some("L1"));
         assert_eq!(known("L2"), None);
         assert_eq!(known(""), None);
+        assert_eq!((plain("LEVEL1A"), plain(" l3d ")), ("L1A".into(), "L3D".into()));
     }
 }

@@ -4,17 +4,22 @@
 //! whatever folders they came in). Bands are known by [`Role`], never by position. Everything here was read from the
 //! delivery or a sidecar; nothing was guessed: what a file does not say is `None`, and the stage that needs it says so.
 
+mod assemble;
+mod coefficients;
+mod companion;
 pub mod error;
-mod family;
 mod files;
 mod find;
+mod footprint;
+mod gaofen;
 pub mod identity;
 mod image;
 mod jilin1;
 pub mod level;
 mod metadata;
-mod name;
+mod naming;
 pub mod open;
+mod place;
 pub mod role;
 pub mod rpc;
 mod rpc_file;
@@ -78,7 +83,7 @@ pub struct SceneTime {
     pub center: jiff::Timestamp,
     /// First and last line, UTC, if known; of a mosaic, its period.
     pub interval: Option<(jiff::Timestamp, jiff::Timestamp)>,
-    /// True when only the interval is known, and not when in it a pixel was taken: no sun follows from the centre.
+    /// True of mosaics: when a pixel was taken is not known, and no sun follows from the centre.
     pub is_period: bool,
     /// The text the time was read from, as it stands in the file.
     pub original: String,
@@ -302,6 +307,12 @@ impl Scene {
             }
             SensorModel::Unknown { .. } => None,
         })
+    }
+
+    /// True when the level is one of Jilin-1's, whose tokens [`level::known`] knows: other vendors mean other things by the
+    /// same ones.
+    pub fn has_jilin1_level(&self) -> bool {
+        self.level.is_some() && self.platform.as_deref().is_some_and(jilin1::name::is_satellite)
     }
 
     /// `YYYYMMDDTHHMMSSZ_<id>`: the name of the acquisition in storage.

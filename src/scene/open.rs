@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 pub use super::find::Finder;
-use super::jilin1::{self, Found};
-use super::{Scene, SceneError, sidecar};
+use super::naming::{Found, Naming};
+use super::{Scene, SceneError, gaofen, jilin1, sidecar};
 use crate::error::{self, ResultExt};
 
 /// Files that make up one scene, found but not yet read.
@@ -19,8 +19,8 @@ pub struct Delivery {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Images named the Jilin-1 way.
-    Jilin1(Vec<Found>),
+    /// Images with names of a vendor's.
+    Named(Vec<Found>),
     /// A sidecar that describes its images.
     Sidecar(PathBuf),
 }
@@ -34,7 +34,7 @@ impl Delivery {
     /// The images, or the sidecar: what to name in messages and to read first.
     pub fn paths(&self) -> Vec<&Path> {
         match &self.kind {
-            Kind::Jilin1(images) => images.iter().map(|found| found.image.as_path()).collect(),
+            Kind::Named(images) => images.iter().map(|found| found.image.as_path()).collect(),
             Kind::Sidecar(path) => vec![path],
         }
     }
@@ -45,7 +45,7 @@ impl Delivery {
     /// A [`SceneError`] with the scene's id.
     pub fn open(&self) -> error::Result<Scene> {
         let scene = match &self.kind {
-            Kind::Jilin1(images) => jilin1::open(&self.id, images),
+            Kind::Named(images) => open_named(&self.id, images),
             Kind::Sidecar(path) => sidecar::open(path),
         };
         scene.within(|context| {
@@ -53,6 +53,18 @@ impl Delivery {
             context.stage = Some("scene");
         })
     }
+}
+
+/// Images of one scene have names of one vendor: ids of two never agree.
+fn open_named(id: &str, images: &[Found]) -> Result<Scene, SceneError> {
+    let (mut of_jilin1, mut of_gaofen) = (Vec::new(), Vec::new());
+    for found in images {
+        match &found.name {
+            Naming::Jilin1(name) => of_jilin1.push((found, name)),
+            Naming::Gaofen(name) => of_gaofen.push((found, name)),
+        }
+    }
+    if of_gaofen.is_empty() { jilin1::open(id, &of_jilin1) } else { gaofen::open(id, &of_gaofen) }
 }
 
 /// Reads the one scene that `path` names.

@@ -4,9 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 macro_rules! roles {
-    ($($variant:ident $code:literal $common:literal $what:literal;)*) => {
+    ($($variant:ident $code:literal $common:expr, $what:literal;)*) => {
         /// What a band *is*, whatever its position in a file. Codes are those of the awesome-spectral-indices catalogue,
-        /// plus `PAN`.
+        /// plus `PAN` and the bands of hyperspectral scenes.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Role { $(#[doc = $what] $variant,)* }
 
@@ -19,8 +19,8 @@ macro_rules! roles {
                 match self { $(Role::$variant => $code,)* }
             }
 
-            /// The `eo:common_name` of STAC's eo extension 2.0.
-            pub fn common_name(self) -> &'static str {
+            /// The `eo:common_name` of STAC's eo extension 2.0; none of a band that is known by its name alone.
+            pub fn common_name(self) -> Option<&'static str> {
                 match self { $(Role::$variant => $common,)* }
             }
         }
@@ -28,20 +28,35 @@ macro_rules! roles {
 }
 
 roles! {
-    Pan "PAN" "pan" "Panchromatic.";
-    A "A" "coastal" "Coastal aerosol.";
-    B "B" "blue" "Blue.";
-    G1 "G1" "green05" "Green, short-wave half.";
-    G "G" "green" "Green.";
-    Y "Y" "yellow" "Yellow.";
-    R "R" "red" "Red.";
-    Re1 "RE1" "rededge071" "First red edge, about 705 nm.";
-    Re2 "RE2" "rededge075" "Second red edge, about 740 nm.";
-    Re3 "RE3" "rededge078" "Third red edge, about 780 nm.";
-    N "N" "nir" "Near infrared.";
-    N2 "N2" "nir08" "Narrow near infrared.";
-    S1 "S1" "swir16" "Short-wave infrared, about 1.6 µm.";
-    S2 "S2" "swir22" "Short-wave infrared, about 2.2 µm.";
+    Pan "PAN" Some("pan"), "Panchromatic.";
+    A "A" Some("coastal"), "Coastal aerosol.";
+    B "B" Some("blue"), "Blue.";
+    G1 "G1" Some("green05"), "Green, short-wave half.";
+    G "G" Some("green"), "Green.";
+    Y "Y" Some("yellow"), "Yellow.";
+    R "R" Some("red"), "Red.";
+    Re1 "RE1" Some("rededge071"), "First red edge, about 705 nm.";
+    Re2 "RE2" Some("rededge075"), "Second red edge, about 740 nm.";
+    Re3 "RE3" Some("rededge078"), "Third red edge, about 780 nm.";
+    N "N" Some("nir"), "Near infrared.";
+    N2 "N2" Some("nir08"), "Narrow near infrared.";
+    S1 "S1" Some("swir16"), "Short-wave infrared, about 1.6 µm.";
+    S2 "S2" Some("swir22"), "Short-wave infrared, about 2.2 µm.";
+    Gp1 "B1" None, "Band B1 of a hyperspectral Jilin-1 GP scene.";
+    Gp2 "B2" None, "Band B2 of a hyperspectral Jilin-1 GP scene.";
+    Gp7 "B7" None, "Band B7 of a hyperspectral Jilin-1 GP scene.";
+    Gp8 "B8" None, "Band B8 of a hyperspectral Jilin-1 GP scene.";
+    Gp9 "B9" None, "Band B9 of a hyperspectral Jilin-1 GP scene.";
+    Gp10 "B10" None, "Band B10 of a hyperspectral Jilin-1 GP scene.";
+    Gp11 "B11" None, "Band B11 of a hyperspectral Jilin-1 GP scene.";
+    Gp12 "B12" None, "Band B12 of a hyperspectral Jilin-1 GP scene.";
+    Gp13 "B13" None, "Band B13 of a hyperspectral Jilin-1 GP scene.";
+    Gp14 "B14" None, "Band B14 of a hyperspectral Jilin-1 GP scene.";
+    Gp15 "B15" None, "Band B15 of a hyperspectral Jilin-1 GP scene.";
+    Gp16 "B16" None, "Band B16 of a hyperspectral Jilin-1 GP scene.";
+    Gp17 "B17" None, "Band B17 of a hyperspectral Jilin-1 GP scene.";
+    Gp18 "B18" None, "Band B18 of a hyperspectral Jilin-1 GP scene.";
+    Gp19 "B19" None, "Band B19 of a hyperspectral Jilin-1 GP scene.";
 }
 
 impl fmt::Display for Role {

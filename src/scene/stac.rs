@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::naming::Naming;
 use super::{SceneError, files};
 use crate::catalog::path_from_href;
 
@@ -108,7 +109,7 @@ impl Kind {
 }
 
 fn is_meta_xml(file: &str) -> bool {
-    files::strip_suffix(file, "_meta.xml").is_some()
+    files::strip_suffix(file, "_meta.xml").is_some() || Naming::of_metadata(file).is_some()
 }
 
 fn wrong(path: &Path, field: &str, expected: &str, found: &str) -> SceneError {
@@ -230,6 +231,13 @@ mod tests {
         // Without the role `data` anywhere, every GeoTIFF that is no picture is meant.
         let without = GOOD.replace(",\"roles\":[\"data\"]", "");
         assert_eq!(of(&without), (vec!["a_MSS.tif".into(), "cloud.tif".into()], metadata.clone()));
+        let gaofen = GOOD.replace("a_MSS.tif", "GF1_PMS1_E65.2_N26.6_20130927_L1A0000090284-MSS1.tiff");
+        let gaofen = gaofen.replace("a%5FMSS_meta.xml?v=1", "GF1_PMS1_E65.2_N26.6_20130927_L1A0000090284-MSS1.xml");
+        let stem = "GF1_PMS1_E65.2_N26.6_20130927_L1A0000090284-MSS1";
+        for ending in [".tiff", ".xml"] {
+            std::fs::write(dir.path().join(format!("{stem}{ending}")), "").unwrap();
+        }
+        assert_eq!(of(&gaofen), (vec![format!("{stem}.tiff")], vec![format!("{stem}.xml")]));
         let alone = GOOD.replace("image/tiff", "x").replace("a_MSS.tif", "a").replace("cloud.tif", "b");
         assert_eq!(of(&alone), (metadata.clone(), metadata));
     }

@@ -15,6 +15,15 @@ pub(super) struct Stated {
     pub text: String,
     /// The zone of the text, as `+08:00`.
     pub offset: String,
+    /// True when the text itself says its zone.
+    pub zone_stated: bool,
+}
+
+impl Stated {
+    /// The same text as a time in UTC.
+    pub fn as_utc(&self) -> Option<Self> {
+        read(&self.text, Some(Offset::UTC))
+    }
 }
 
 /// `+08:00` for an offset.
@@ -29,14 +38,16 @@ fn offset_text(offset: Offset) -> String {
 /// `default`; without that either, it is refused.
 pub(super) fn read(text: &str, default: Option<Offset>) -> Option<Stated> {
     let pieces = Pieces::parse(text.trim().as_bytes()).ok()?;
-    let offset = pieces.to_numeric_offset().or(default)?;
-    stated(civil::DateTime::from_parts(pieces.date(), pieces.time()?), offset, text.trim())
+    let own = pieces.to_numeric_offset();
+    let offset = own.or(default)?;
+    let stated = stated(civil::DateTime::from_parts(pieces.date(), pieces.time()?), offset, text.trim())?;
+    Some(Stated { zone_stated: own.is_some(), ..stated })
 }
 
 /// A date and time in the zone `offset`.
 pub(super) fn stated(local: civil::DateTime, offset: Offset, text: &str) -> Option<Stated> {
     let utc = offset.to_timestamp(local).ok()?;
-    Some(Stated { utc, text: text.into(), offset: offset_text(offset) })
+    Some(Stated { utc, text: text.into(), offset: offset_text(offset), zone_stated: false })
 }
 
 /// Beijing time, which Jilin-1 metadata and names are in without saying so.
@@ -52,7 +63,11 @@ mod tests {
     fn beijing_time_becomes_utc_and_its_text_is_kept() {
         let t = read(" 2022-05-16 06:58:11 ", Some(beijing())).unwrap();
         assert_eq!(t.utc.to_string(), "2022-05-15T22:58:11Z");
-        assert_eq!((t.text.as_str(), t.offset.as_str()), ("2022-05-16 06:58:11", "+08:00"));
+        assert_eq!((t.text.as_str(), t.offset.as_str(), t.zone_stated), ("2022-05-16 06:58:11", "+08:00", false));
+        assert_eq!(
+            t.as_utc().map(|u| (u.utc.to_string(), u.offset)),
+            Some(("2022-05-16T06:58:11Z".into(), "+00:00".into()))
+        );
     }
 
     #[test]

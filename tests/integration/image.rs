@@ -19,7 +19,7 @@ pub struct Image {
 }
 
 /// Statistics files beside the outputs would be found by tests that compare folders.
-fn prepare() {
+pub fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| gdal::config::set_config_option("GDAL_PAM_ENABLED", "NO").unwrap());
 }

@@ -247,7 +247,7 @@ fn mosaics_and_videos_are_refused_with_what_they_are() {
     let desk = Desk::new();
     let small = Delivery::Small.file("_MSS.tif");
     for (name, says) in [
-        ("JL1KF01C_200101850_001_L5D_PSH.tif", ["a mosaic by its level `L5D`", "`period`"]),
+        ("JL1KF01C_200101850_001_L5D_PSH.tif", ["a mosaic, and neither says when", "`period`"]),
         ("JL103B_MSS_20180907120918_200004770_101_001_L1B_MSS.avi", ["a video by its level `L1B`", "level L1A"]),
     ] {
         let path = desk.write(&format!("{name}.d/{name}"), fs::read(&small).unwrap());

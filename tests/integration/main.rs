@@ -21,4 +21,5 @@ mod markdown;
 mod memory;
 mod night;
 mod report;
+mod shapes;
 mod values;

@@ -8,7 +8,7 @@ use super::{BAND_LIMIT, BandTable, PartTable, RadianceTable, Reader, Reflectance
 use crate::grid::{Crs, GeoTransform};
 use crate::scene::image::{self, Facts};
 use crate::scene::{
-    Band, Calibration, Fields, Part, Processing, Rpc, SceneError, SensorModel, files, jilin1, rpc_file,
+    Band, Calibration, Fields, Part, Processing, Rpc, SceneError, SensorModel, companion, files, place, rpc_file,
 };
 use crate::units::RangeNm;
 
@@ -267,16 +267,14 @@ impl Reader<'_> {
     fn checked_rpc(&mut self, image: &mut Image, rpc: Option<Rpc>) -> Result<SensorModel, SceneError> {
         let model = match rpc {
             Some(rpc) => SensorModel::Rpc(Box::new(rpc)),
-            None => jilin1::from_tags(&image.path, image.facts.rpc.take())?,
+            None => place::from_tags(&image.path, image.facts.rpc.take())?,
         };
-        if let SensorModel::Rpc(rpc) = &model {
-            self.warnings.extend(jilin1::rpc_misfit(&image.path, &image.facts, rpc));
-        }
+        self.warnings.extend(place::rpc_misfit(&image.path, &image.facts, &model));
         Ok(model)
     }
 
     /// The RPC file that is named as the image.
     fn rpc_beside(&self, image: &Path) -> Result<Option<PathBuf>, SceneError> {
-        jilin1::first(&files::Surroundings::of(image, &[]), image, &["_rpc.txt", ".rpb"])
+        companion::first(&files::Surroundings::of(image, &[]), image, &["_rpc.txt", ".rpb"])
     }
 }

@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 
 /// Which raster of a scene a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum PartToken {
+pub(in crate::scene) enum PartToken {
     /// Panchromatic.
     Pan,
     /// Multispectral.
@@ -20,13 +20,13 @@ pub(super) enum PartToken {
 
 /// A name, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Name {
+pub(in crate::scene) struct Name {
     /// Satellite, `JL1KF01A`.
     pub satellite: String,
-    /// Camera, `PMS06`.
-    pub sensor: String,
-    /// Time in the name: Beijing time.
-    pub time: DateTime,
+    /// Camera, `PMS06`; names of mosaics have none.
+    pub sensor: Option<String>,
+    /// Time in the name: Beijing time. Names of mosaics mostly have none.
+    pub time: Option<DateTime>,
     /// Everything up to and with the level: what PAN and MSS share.
     pub stem: String,
     /// Level, `L1`, if there is one.
@@ -56,17 +56,17 @@ impl Name {
     }
 }
 
-/// Takes a name without extension apart; `None` if it is no Jilin-1 name.
-pub(super) fn parse(name: &str) -> Option<Name> {
+/// Takes a name without extension apart; `None` if it is no Jilin-1 name. Only the name of a mosaic may lack camera and
+/// time.
+pub(in crate::scene) fn parse(name: &str) -> Option<Name> {
     let tokens: Vec<&str> = name.split('_').collect();
     let mut rest = tokens.iter().copied().enumerate().peekable();
-    let (_, satellite) = rest.next()?;
-    let (_, sensor) = rest.next()?;
-    let (mut last, time) = rest.next()?;
-    if !is_satellite(satellite) || !is_sensor(sensor) {
-        return None;
+    let (mut last, satellite) = rest.next_if(|(_, t)| is_satellite(t))?;
+    let sensor = rest.next_if(|(_, t)| is_sensor(t)).map(|(_, t)| t.to_string());
+    let time = rest.peek().and_then(|(_, t)| read_time(t));
+    if time.is_some() {
+        rest.next();
     }
-    let time = read_time(time)?;
     let mut numbers = 0;
     while let Some((at, _)) = rest.next_if(|(_, t)| is_number(t)) {
         (last, numbers) = (at, numbers + 1);
@@ -78,6 +78,15 @@ pub(super) fn parse(name: &str) -> Option<Name> {
     if let Some((at, _)) = level {
         last = at;
     }
+    let level = level.map(|(_, t)| t.to_string());
+    let mosaic = level.as_deref().is_some_and(is_mosaic_level);
+    if !mosaic && (sensor.is_none() || time.is_none()) {
+        return None;
+    }
+    // Mosaics say their pixel size, `5m`, before the part.
+    if mosaic && let Some((at, _)) = rest.next_if(|(_, t)| is_pixel_size(t)) {
+        last = at;
+    }
     let part = rest.peek().and_then(|(_, t)| read_part(t));
     if part.is_some() {
         rest.next();
@@ -87,35 +96,30 @@ pub(super) fn parse(name: &str) -> Option<Name> {
     if rest.next().is_some() {
         return None;
     }
-    Some(Name {
-        satellite: satellite.into(),
-        sensor: sensor.into(),
-        time,
-        stem: tokens.get(..=last)?.join("_"),
-        level: level.map(|(_, t)| t.into()),
-        part,
-    })
+    Some(Name { satellite: satellite.into(), sensor, time, stem: tokens.get(..=last)?.join("_"), level, part })
 }
 
-/// Level of a mosaic, if `name` is the name of one: a satellite, then numbers, then a level `L5…`, then anything. Such a
-/// name says neither camera nor bands, and mostly no time.
-pub(super) fn mosaic_level(name: &str) -> Option<&str> {
-    let mut tokens = name.split('_');
-    let satellite = tokens.next().is_some_and(is_satellite);
-    let level = tokens.find(|t| !is_digits(t) && !is_sensor(t))?;
-    (satellite && is_level(level) && level.as_bytes().get(1) == Some(&b'5')).then_some(level)
+fn is_mosaic_level(level: &str) -> bool {
+    level.as_bytes().get(1) == Some(&b'5')
+}
+
+/// `5m`, `0.5m`.
+fn is_pixel_size(token: &str) -> bool {
+    token.strip_suffix(['m', 'M']).is_some_and(|n| n.parse::<f64>().is_ok_and(|v| v > 0.0 && v.is_finite()))
 }
 
 fn is_number(token: &str) -> bool {
     !token.is_empty() && token.len() <= 12 && token.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn is_satellite(token: &str) -> bool {
+/// A satellite by the vendor's token: `JL1KF01A`, `JL101A`, `JXGF07A03`, `DP07`.
+pub(in crate::scene) fn is_satellite(token: &str) -> bool {
     let known = ["JL", "JX", "DP"].iter().any(|p| token.get(..2).is_some_and(|t| t.eq_ignore_ascii_case(p)));
     known && (4..=16).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-fn is_sensor(token: &str) -> bool {
+/// A camera by the vendor's token: `PMS06`, `PMSL3`, `MSS1`.
+pub(in crate::scene) fn is_sensor(token: &str) -> bool {
     let known = ["PMS", "MSS", "MMS"].iter().any(|p| token.get(..3).is_some_and(|t| t.eq_ignore_ascii_case(p)));
     known && token.len() <= 8 && token.bytes().all(|b| b.is_ascii_alphanumeric())
 }
@@ -179,6 +183,11 @@ mod tests {
             ("JL1KF02B05_PMS02_20250402113627_200366490_101_0012_001_L3C_PSH", Some("L3C"), Some(Psh)),
             ("DP07_PMS_20230810145244_200185191_104_0011_001_L3C_PSH", Some("L3C"), Some(Psh)),
             ("JL1GP01_PMS_20190810145244_200185191_104_0011_001_L1_B13", Some("L1"), Some(Band(13))),
+            ("JL1GF02F_PMS2_20230802123403_200182244_101_0001_001_L1_PAN", Some("L1"), Some(Pan)),
+            ("JL1KF01B_PMSR4_20220623104620_200089965_101_0018_001_L3C_PSH", Some("L3C"), Some(Psh)),
+            ("JL1GF03D13_PMS_20220706111526_200091752_102_0044_001_L1", Some("L1"), None),
+            ("JXGF07A03_PMS_20250402113627_200366490_101_0012_001_L1_PAN", Some("L1"), Some(Pan)),
+            ("JL107B_MSS1_20210918051525_200061466_101_0025_001_L1A", Some("L1A"), None),
         ];
         for (text, level, part) in cases {
             let name = parse(text).unwrap_or_else(|| panic!("{text}"));
@@ -195,30 +204,37 @@ mod tests {
         assert!(pan.same_scene(&mss) && !pan.same_part(&mss));
         assert!(!pan.same_scene(&psh) && !mss.same_scene(&l3));
         assert_eq!(mss.scene_id(), "JL1KF01C_PMSL3_20250112084005_200339713_101_0039_001_L1");
-        assert_eq!(mss.time.to_string(), "2025-01-12T08:40:05");
+        assert_eq!(mss.time.unwrap().to_string(), "2025-01-12T08:40:05");
     }
 
     #[test]
-    fn a_mosaic_is_known_by_its_level() {
-        for (text, level) in [
-            ("JL1KF01C_200101850_001_L5D_PSH", Some("L5D")),
-            ("JL1KF02B02_200383366_001_L5D_PSH", Some("L5D")),
-            ("JL1KF01A_20201012092659_200032303_102_001_L5_5m_PAN", Some("L5")),
-            ("JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_MSS_Cloud", None),
-            ("GTC_200101850_001_L5D", None),
-            ("JL1KF01C", None),
-            ("", None),
+    fn a_mosaic_may_lack_camera_and_time_and_nothing_else_may() {
+        use PartToken::{Pan, Psh};
+        for (text, stem, time, part) in [
+            ("JL1KF01C_200101850_001_L5D_PSH", "JL1KF01C_200101850_001_L5D", None, Psh),
+            ("JL1KF02B02_200383366_001_L5D_PSH", "JL1KF02B02_200383366_001_L5D", None, Psh),
+            (
+                "JL1KF01A_20201012092659_200032303_102_001_L5_5m_PAN",
+                "JL1KF01A_20201012092659_200032303_102_001_L5_5m",
+                Some("2020-10-12T09:26:59"),
+                Pan,
+            ),
         ] {
-            assert_eq!(mosaic_level(text), level, "{text}");
+            let name = parse(text).unwrap();
+            assert_eq!((name.stem.as_str(), name.sensor, name.part), (stem, None, Some(part)), "{text}");
+            assert_eq!(name.time.map(|t| t.to_string()).as_deref(), time, "{text}");
+        }
+        for text in ["GTC_200101850_001_L5D", "JL1KF01C_200101850_001_L3D_PSH", "JL1KF01C_L5D", "JL1KF01C", ""] {
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 
     #[test]
-    fn cloud_masks_mosaics_and_others_are_no_scene_images() {
+    fn cloud_masks_and_others_are_no_scene_images() {
         for text in [
             "JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_MSS_Cloud",
             "JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_MSS_RDC_Cloud",
-            "JL1KF01C_200101850_001_L5D_PSH",
+            "JL1GP01_PMS_20190810145244_200185191_104_0011_001_L1_cloud",
             "GTC_JL101A_PMS_20161122151023_000016007_202_0011_001_0XX",
             "JL1KF01A_PMS06_20201318084356_200026919_101_0003_001_L1_MSS",
             "JL1KF01A_PMS06_20200618084356",
@@ -233,7 +249,6 @@ mod tests {
         #[test]
         fn no_text_breaks_it(text in "[A-Za-z0-9_é]{0,60}") {
             let _ = parse(&text);
-            let _ = mosaic_level(&text);
         }
     }
 }

@@ -2,9 +2,17 @@
 //!
 //! A limit that no vendor document states is marked as assumed, and the reader warns of it.
 
-use super::Role;
-use super::name::Name;
+use crate::scene::Role;
 use crate::units::RangeNm;
+
+/// A camera of a satellite, by the vendor's tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Camera {
+    /// `JL1KF01A`.
+    pub satellite: String,
+    /// `PMS06`; empty when not known, as of mosaics.
+    pub sensor: String,
+}
 
 /// Band limits of a camera: role, lower and upper edge in nanometres, and whether they are assumed.
 type Limits = [(Role, f64, f64, bool)];
@@ -20,20 +28,65 @@ fn family(satellite: &str) -> String {
 /// # Reference
 /// CATALYST GDB help pages Jilin-1, Jilin-1-03B, JL1GF03 (RGB of 03B and GF03C; B, G, R of 01A); published radiometric
 /// scripts for JL105B, JL107B and JL1GF03C night images (R, G, B).
-pub(super) fn multispectral_roles(name: &Name, count: usize) -> Option<&'static [Role]> {
+pub(super) fn multispectral_roles(camera: &Camera, count: usize) -> Option<&'static [Role]> {
     match count {
         4 => Some(&[Role::B, Role::G, Role::R, Role::N]),
-        3 if family(&name.satellite) == "01A" => Some(&[Role::B, Role::G, Role::R]),
-        3 if is_color_camera(name) => Some(&[Role::R, Role::G, Role::B]),
+        3 if family(&camera.satellite) == "01A" => Some(&[Role::B, Role::G, Role::R]),
+        3 if is_color_camera(camera) => Some(&[Role::R, Role::G, Role::B]),
         _ => None,
     }
 }
 
 /// True for the cameras of three colours that take night images and video.
-fn is_color_camera(name: &Name) -> bool {
-    let family = family(&name.satellite);
-    let night_camera = name.sensor.to_ascii_uppercase().starts_with("MSS");
+fn is_color_camera(camera: &Camera) -> bool {
+    let family = family(&camera.satellite);
+    let night_camera = camera.sensor.to_ascii_uppercase().starts_with("MSS");
     family == "03B" || family.starts_with("GF03C") || (night_camera && (family == "05B" || family == "07B"))
+}
+
+/// True for the hyperspectral satellites, whose bands stand in a file each.
+pub(super) fn is_hyperspectral(satellite: &str) -> bool {
+    family(satellite).starts_with("GP")
+}
+
+/// Number of bands of a hyperspectral scene; the lists of its metadata have as many items, from B0 on.
+pub(super) const GP_BANDS: usize = 20;
+
+/// Role of band `number` of a hyperspectral scene. What five of them are is known; the others are what they are called.
+///
+/// # Reference
+/// go-bananas-wwj/xuannv_embedding, docs/data-preparation-v5.md (B0 panchromatic, B3 to B6 blue, green, red, near
+/// infrared).
+pub(super) fn gp_role(number: u8) -> Option<Role> {
+    Some(match number {
+        0 => Role::Pan,
+        3 => Role::B,
+        4 => Role::G,
+        5 => Role::R,
+        6 => Role::N,
+        _ => Role::ALL.iter().copied().find(|r| r.common_name().is_none() && r.code() == format!("B{number}"))?,
+    })
+}
+
+/// What a band of a hyperspectral scene calls itself, `B7(705)` or `B7(705.5nm)`: its number, and its wavelength if it
+/// says one. Wavelengths differ from satellite to satellite, so they are taken from there and from nowhere else.
+///
+/// # Units
+/// Nanometres.
+pub(super) fn gp_description(text: &str) -> Option<(u8, Option<f64>)> {
+    let text = text.trim();
+    let rest = text.strip_prefix(['B', 'b'])?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (number, rest) = rest.split_at(digits);
+    let number = number.parse::<u8>().ok().filter(|n| usize::from(*n) < GP_BANDS)?;
+    let rest = rest.trim();
+    if rest.is_empty() {
+        return Some((number, None));
+    }
+    let inner = rest.strip_prefix('(').or_else(|| rest.strip_prefix('（'))?;
+    let inner = inner.strip_suffix(')').or_else(|| inner.strip_suffix('）'))?.trim();
+    let wavelength = inner.trim_end_matches(|c: char| c.is_ascii_alphabetic()).trim().parse::<f64>().ok();
+    Some((number, wavelength.filter(|w| (100.0..=20_000.0).contains(w))))
 }
 
 /// Spectral range of a band and whether it is assumed.
@@ -44,7 +97,7 @@ fn is_color_camera(name: &Name) -> bool {
 /// # Reference
 /// CATALYST GDB help pages Jilin-1 (01A) and JL1GF03 (GF03B, GF03D). Colour cameras: those quoted for JL1-3B in Zheng et
 /// al., Remote Sensing of Environment 215 (2018), which no vendor document repeats.
-pub(super) fn range(name: &Name, role: Role) -> Option<(RangeNm, bool)> {
+pub(super) fn range(camera: &Camera, role: Role) -> Option<(RangeNm, bool)> {
     const JL101A: &Limits = &[
         (Role::Pan, 500.0, 800.0, false),
         (Role::B, 450.0, 520.0, false),
@@ -63,11 +116,11 @@ pub(super) fn range(name: &Name, role: Role) -> Option<(RangeNm, bool)> {
         (Role::R, 630.0, 690.0, true),
         (Role::N, 770.0, 890.0, true),
     ];
-    let own = match family(&name.satellite).as_str() {
+    let own = match family(&camera.satellite).as_str() {
         "01A" => JL101A,
         f if f.starts_with("GF03B") => GF03B,
         f if f.starts_with("GF03D") => GF03D,
-        _ if is_color_camera(name) => COLOR,
+        _ if is_color_camera(camera) => COLOR,
         _ => &[],
     };
     let (_, min, max, assumed) = own.iter().chain(GENERIC).find(|(r, ..)| *r == role)?;
@@ -76,11 +129,23 @@ pub(super) fn range(name: &Name, role: Role) -> Option<(RangeNm, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::name::parse;
     use super::*;
 
-    fn name(satellite: &str, sensor: &str) -> Name {
-        parse(&format!("{satellite}_{sensor}_20220607132729_200087596_103_0002_001_L1")).unwrap()
+    fn name(satellite: &str, sensor: &str) -> Camera {
+        Camera { satellite: satellite.into(), sensor: sensor.into() }
+    }
+
+    #[test]
+    fn bands_of_gp_scenes_are_known_by_name() {
+        assert_eq!((0..20).filter_map(gp_role).collect::<std::collections::BTreeSet<_>>().len(), 20);
+        assert_eq!((gp_role(5), gp_role(7).map(Role::code), gp_role(20)), (Some(Role::R), Some("B7"), None));
+        assert_eq!(gp_description("B7(705)"), Some((7, Some(705.0))));
+        assert_eq!(gp_description(" b13 （1610.5 nm）"), Some((13, Some(1610.5))));
+        assert_eq!(gp_description("B3"), Some((3, None)));
+        assert_eq!(gp_description("B3(blue)"), Some((3, None)));
+        for text in ["", "B", "B20(1)", "Band 3", "7", "B3 705", "B7(705"] {
+            assert_eq!(gp_description(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! The `_meta.xml` of a Jilin-1 raster.
+//! The XML metadata of a raster: Jilin-1's `_meta.xml`, Gaofen's `.xml`.
 //!
-//! Elements are found by local name at any depth, because nesting differs between processors; what stands in the band
+//! Both name what they have in common almost alike, so one reader serves them. Elements are found by local name at any depth, because nesting differs between processors; what stands in the band
 //! blocks of a GP scene (`BAND_B3`) is not mistaken for the scene's. Only the element's name says what a number means:
 //! an elevation is never taken for a zenith because it would fit better. A field that the work can do without is
 //! dropped with a warning when it is no sensible value; the calibration lists are not such fields.
+
+mod fields;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::time::{self, Stated};
-use super::{Code, Fields, SceneError, Sun, View, Warning, files};
-use crate::units::{SunElevation, SunZenith};
+use super::time::Stated;
+use super::{Fields, SceneError, Sun, View, Warning, files};
 
 /// Largest metadata file that is read, bytes.
 const SIZE_LIMIT: u64 = 16 << 20;
@@ -27,7 +28,10 @@ const FIELD_CHARS: usize = 500;
 /// What a metadata file says.
 #[derive(Debug, Default)]
 pub(super) struct Metadata {
+    pub satellite: Option<String>,
+    pub sensor: Option<String>,
     pub level: Option<String>,
+    /// Times without a zone of their own are read as Beijing time.
     pub center: Option<Stated>,
     pub start: Option<Stated>,
     pub end: Option<Stated>,
@@ -40,11 +44,27 @@ pub(super) struct Metadata {
     pub data_bits: Option<u32>,
     pub mtf_compensated: Option<bool>,
     /// Radiance per DN, item by item as listed.
-    pub gains: Option<Vec<f64>>,
+    pub gains: Option<Vec<Listed>>,
     /// Radiance of DN 0, item by item as listed.
-    pub biases: Option<Vec<f64>>,
+    pub biases: Option<Vec<Listed>>,
+    /// Radiance per DN as Gaofen products of recent years list it, item by item, without biases.
+    pub plain_gains: Option<(&'static str, Vec<f64>)>,
+    /// What the blocks of a GP scene say of their bands, by number.
+    pub bands: BTreeMap<u8, BandBlock>,
     pub fields: Fields,
     pub warnings: Vec<Warning>,
+}
+
+/// An item of a list: its number, or the text that is none.
+pub(super) type Listed = Result<f64, String>;
+
+/// What the block of a band (`BAND_B3`) says.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct BandBlock {
+    pub center: Option<Stated>,
+    pub start: Option<Stated>,
+    pub end: Option<Stated>,
+    pub gsd_m: Option<(f64, f64)>,
 }
 
 /// Reads a metadata file.
@@ -57,9 +77,9 @@ fn parse(path: &Path, text: &str) -> Result<Metadata, SceneError> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: NODE_LIMIT, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|problem| SceneError::Syntax {
         path: path.into(),
-        problem: format!("{problem}; expected an XML file without DTD, in UTF-8: fetch the delivery again"),
+        problem: format!("{problem}; expected an XML file without DTD, in UTF-8 or GBK: fetch the delivery again"),
     })?;
-    Reader { path: path.into(), texts: index(document.root_element()), warnings: Vec::new() }.metadata()
+    Ok(Reader { path: path.into(), texts: index(document.root_element()), warnings: Vec::new() }.metadata())
 }
 
 /// Texts of the leaves, by name, by `parent/name`, and with the band block before it where there is one. The first that
@@ -95,9 +115,11 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn metadata(mut self) -> Result<Metadata, SceneError> {
+    fn metadata(mut self) -> Metadata {
         let mut m = Metadata {
-            level: self.text(&["ProductLevel"]).map(|(_, t)| t.to_string()),
+            satellite: self.text(&["SatelliteID"]).map(|(_, t)| clip(t)),
+            sensor: self.text(&["Sensor", "SensorID"]).map(|(_, t)| clip(t)),
+            level: self.text(&["ProductLevel"]).map(|(_, t)| clip(t)),
             center: self.time("CenterTime"),
             start: self.time("StartTime"),
             end: self.time("EndTime"),
@@ -105,11 +127,13 @@ impl<'a> Reader<'a> {
             view: self.view(),
             cloud_percent: self.cloud_percent(),
             corners: self.corners(),
-            gsd_m: self.gsd(),
+            gsd_m: self.gsd(""),
             data_bits: self.number(&["DataBits"], 1.0, 32.0).filter(|b| b.fract() == 0.0).map(|b| b as u32),
             mtf_compensated: self.mtf_compensated(),
-            gains: self.list("AbsCalibrationGain", true)?,
-            biases: self.list("AbsCalibrationBias", false)?,
+            gains: self.list("AbsCalibrationGain", true),
+            biases: self.list("AbsCalibrationBias", false),
+            plain_gains: self.plain_gains(),
+            bands: self.bands(),
             ..Metadata::default()
         };
         // `parent/name` repeats what `name` says, except in band blocks.
@@ -117,147 +141,13 @@ impl<'a> Reader<'a> {
         m.fields =
             kept.take(FIELD_LIMIT).map(|(key, text)| (key.clone(), text.chars().take(FIELD_CHARS).collect())).collect();
         m.warnings = self.warnings;
-        Ok(m)
+        m
     }
+}
 
-    /// First of `names` that is there and not empty.
-    fn text<'n, N: AsRef<str>>(&self, names: &'n [N]) -> Option<(&'n str, &'a str)> {
-        names.iter().find_map(|name| self.texts.get(name.as_ref()).map(|text| (name.as_ref(), *text)))
-    }
-
-    fn warn(&mut self, code: Code, field: &str, what: &str) {
-        let file = files::file_name(&self.path);
-        self.warnings.push(Warning { code, message: format!("`{file}`, field `{field}`: {what}") });
-    }
-
-    /// A number from `low` to `high`; anything else is dropped with a warning.
-    fn number<N: AsRef<str>>(&mut self, names: &[N], low: f64, high: f64) -> Option<f64> {
-        let (name, text) = self.text(names)?;
-        let value = text.parse::<f64>().ok().filter(|v| (low..=high).contains(v));
-        if value.is_none() {
-            let text: String = text.chars().take(40).collect();
-            self.warn(
-                Code::FieldIgnored,
-                name,
-                &format!("expected a number from {low} to {high}, found `{text}`; ignored"),
-            );
-        }
-        value
-    }
-
-    fn time(&mut self, name: &'static str) -> Option<Stated> {
-        let (_, text) = self.text(&[name])?;
-        let stated = time::read(text, Some(time::beijing()));
-        if stated.is_none() {
-            let text: String = text.chars().take(40).collect();
-            self.warn(Code::FieldIgnored, name, &format!("expected `YYYY-MM-DD HH:MM:SS`, found `{text}`; ignored"));
-        }
-        stated
-    }
-
-    fn sun(&mut self) -> Option<Sun> {
-        let elevation = self.number(&["SolarElevation"], -90.0, 90.0).map(SunElevation);
-        let zenith = self.number(&["SolarZenith"], 0.0, 180.0).map(SunZenith);
-        let azimuth_deg = self.number(&["SolarAzimuth"], -360.0, 360.0).map(|a| a.rem_euclid(360.0));
-        let zenith = match (zenith, elevation.map(SunZenith::from)) {
-            (Some(z), Some(from_elevation)) if (z.0 - from_elevation.0).abs() > 0.1 => {
-                let what = format!(
-                    "{} contradicts `SolarElevation` {}, which makes it {}; neither is used",
-                    z.0,
-                    90.0 - from_elevation.0,
-                    from_elevation.0
-                );
-                self.warn(Code::SunContradiction, "SolarZenith", &what);
-                None
-            }
-            (z, from_elevation) => z.or(from_elevation),
-        };
-        Some(Sun { zenith: zenith?, azimuth_deg })
-    }
-
-    fn view(&mut self) -> Option<View> {
-        let elevation = self.number(&["SatelliteElevation"], 0.0, 90.0).map(|e| 90.0 - e);
-        let zenith_deg = elevation.or_else(|| self.number(&["SatelliteZenith"], 0.0, 90.0));
-        let azimuth_deg = self.number(&["SatelliteAzimuth"], -360.0, 360.0).map(|a| a.rem_euclid(360.0));
-        let roll = self.number(&["RollSatelliteAngle", "RollSatelliteAngleMajor"], -90.0, 90.0);
-        let view = View { zenith_deg, azimuth_deg, off_nadir_deg: roll.map(f64::abs) };
-        (zenith_deg.is_some() || azimuth_deg.is_some() || roll.is_some()).then_some(view)
-    }
-
-    /// Production software writes placeholders such as `θ` here.
-    fn cloud_percent(&mut self) -> Option<f64> {
-        let (name, text) = self.text(&["CloudPercent"])?;
-        let value = text.trim_end_matches('%').trim_end().parse::<f64>().ok().filter(|v| (0.0..=100.0).contains(v));
-        if value.is_none() {
-            let text: String = text.chars().take(40).collect();
-            self.warn(Code::CloudPercent, name, &format!("expected 0 to 100, found `{text}`; cloud cover is unknown"));
-        }
-        value
-    }
-
-    fn corners(&mut self) -> Option<[(f64, f64); 4]> {
-        let (upper, lower) = (["Upper", "Top"], ["Lower", "Bottom"]);
-        Some([
-            self.corner(upper, "Left")?,
-            self.corner(upper, "Right")?,
-            self.corner(lower, "Right")?,
-            self.corner(lower, "Left")?,
-        ])
-    }
-
-    /// One corner; the names seen have two words for each side, one misspelling, and points as elements of their own.
-    fn corner(&mut self, vertical: [&str; 2], horizontal: &str) -> Option<(f64, f64)> {
-        let names = |coordinates: &[&str]| -> Vec<String> {
-            let corners = vertical.map(|v| format!("{v}{horizontal}"));
-            let mut all = Vec::new();
-            for (corner, coordinate) in corners.iter().flat_map(|c| coordinates.iter().map(move |k| (c, k))) {
-                all.extend(["", "/", "Point/"].map(|joint| format!("{corner}{joint}{coordinate}")));
-            }
-            all
-        };
-        let lat = self.number(&names(&["Latitude"]), -90.0, 90.0)?;
-        let lon = self.number(&names(&["Longitude", "Longtitude"]), -180.0, 360.0)?;
-        Some((if lon > 180.0 { lon - 360.0 } else { lon }, lat))
-    }
-
-    fn gsd(&mut self) -> Option<(f64, f64)> {
-        let cols = self.number(&["ImageColumnGSD"], 1e-3, 1e4);
-        let rows = self.number(&["ImageRowGSD"], 1e-3, 1e4);
-        Some((cols?, rows?))
-    }
-
-    /// Not stated is not "no".
-    fn mtf_compensated(&mut self) -> Option<bool> {
-        let (name, text) = self.text(&["MtfCompensation"])?;
-        match text.to_ascii_uppercase().as_str() {
-            "YES" => Some(true),
-            "NO" => Some(false),
-            _ => {
-                let text: String = text.chars().take(40).collect();
-                self.warn(Code::FieldIgnored, name, &format!("expected YES or NO, found `{text}`; ignored"));
-                None
-            }
-        }
-    }
-
-    /// A comma-separated list of finite numbers; `None` when the element is missing or empty.
-    fn list(&self, name: &'static str, positive: bool) -> Result<Option<Vec<f64>>, SceneError> {
-        let Some((_, text)) = self.text(&[name]) else { return Ok(None) };
-        let expected = if positive { "numbers above 0 with commas between" } else { "numbers with commas between" };
-        let wrong = |position: usize, item: &str| SceneError::Field {
-            path: self.path.clone(),
-            field: name.into(),
-            expected: expected.into(),
-            found: format!("`{}` as item {}", item.chars().take(40).collect::<String>(), position + 1),
-            remedy: "ask the vendor for the coefficients, or run with level `dn`".into(),
-        };
-        let text = text.trim_end_matches([',', '，']);
-        let read = |(position, item): (usize, &str)| match item.trim().parse::<f64>() {
-            Ok(v) if v.is_finite() && (!positive || v > 0.0) => Ok(v),
-            _ => Err(wrong(position, item.trim())),
-        };
-        text.split([',', '，']).enumerate().map(read).collect::<Result<_, _>>().map(Some)
-    }
+/// Start of a text, for messages and documents.
+fn clip(text: &str) -> String {
+    text.chars().take(40).collect()
 }
 
 #[cfg(test)]
@@ -266,6 +156,7 @@ mod tests {
 
     use super::super::testing::meta_xml;
     use super::*;
+    use crate::units::SunZenith;
 
     fn read_xml(xml: &str) -> Metadata {
         parse(Path::new("a_meta.xml"), xml).unwrap()
@@ -294,8 +185,8 @@ mod tests {
         assert_eq!((view.zenith_deg, view.azimuth_deg, view.off_nadir_deg), (Some(6.0), Some(280.0), Some(5.5)));
         assert_eq!((m.cloud_percent, m.data_bits, m.mtf_compensated), (Some(3.0), Some(12), Some(true)));
         assert_eq!(m.gsd_m, Some((3.1, 3.0)));
-        assert_eq!(m.gains.unwrap(), [0.11, 0.12, 0.13, 0.14]);
-        assert_eq!(m.biases.unwrap(), [-1.0, 0.0, 1.0, 2.5]);
+        assert_eq!(m.gains.unwrap(), [0.11, 0.12, 0.13, 0.14].map(Ok));
+        assert_eq!(m.biases.unwrap(), [-1.0, 0.0, 1.0, 2.5].map(Ok));
         assert_eq!(m.corners.unwrap()[2], (125.4, 43.8));
         assert_eq!(m.fields["SatelliteID"], "JL1KF01A");
         assert_eq!(m.level.as_deref(), Some("L1"));
@@ -359,21 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn calibration_lists_are_taken_item_by_item_or_not_at_all() {
-        assert_eq!(with("0.11,0.12,0.13,0.14", " 0.1 ， 0.2 ,").gains.unwrap(), [0.1, 0.2]);
-        assert_eq!(with("0.11,0.12,0.13,0.14", "").gains, None);
-        for (from, to) in [
-            ("0.11,", "0,"),
-            ("0.11,", "-0.11,"),
-            ("0.11,", "nan,"),
-            ("0.12,", "1e999,"),
-            ("0.12,", ","),
-            ("0.12,", "x,"),
-            ("-1,0,", "-1,inf,"),
-        ] {
-            let error = parse(Path::new("a_meta.xml"), &meta_xml("MSS").replace(from, to)).unwrap_err().to_string();
-            assert!(error.contains("a_meta.xml") && error.contains("AbsCalibration") && error.contains("level `dn`"));
+    fn calibration_lists_are_taken_item_by_item() {
+        let gains = |to: &str| with("0.11,0.12,0.13,0.14", to).gains;
+        assert_eq!(gains(" 0.1 ， 0.2 ,"), Some(vec![Ok(0.1), Ok(0.2)]));
+        assert_eq!(gains(""), None);
+        for item in ["0", "-0.11", "nan", "1e999", "", "x"] {
+            assert_eq!(gains(&format!("0.1,{item},0.2")), Some(vec![Ok(0.1), Err(item.into()), Ok(0.2)]), "{item}");
         }
+        assert_eq!(with("-1,0,", "-1,inf,").biases.unwrap()[..2], [Ok(-1.0), Err("inf".into())]);
     }
 
     #[test]
@@ -383,6 +267,24 @@ mod tests {
         assert_eq!(m.center.unwrap().utc.to_string(), "2026-07-15T02:30:00Z");
         assert_eq!(m.gsd_m, Some((3.1, 3.0)));
         assert_eq!(m.fields["BAND_B3/ImageRowGSD"], "5");
+        assert_eq!(m.bands[&3].center.as_ref().unwrap().utc.to_string(), "2000-12-31T16:00:00Z");
+        assert_eq!((m.bands.len(), m.bands[&3].gsd_m), (1, None));
+    }
+
+    #[test]
+    fn gains_of_gaofen_are_a_list_or_not_there() {
+        let gains = |text: &str| {
+            let m = read_xml(&format!("<ProductMetaData><AbsCeof>{text}</AbsCeof></ProductMetaData>"));
+            (m.plain_gains.map(|(_, list)| list), m.warnings.len())
+        };
+        assert_eq!(gains("0.1374,0.1784,0.1723,0.1894"), (Some(vec![0.1374, 0.1784, 0.1723, 0.1894]), 0));
+        assert_eq!(gains(""), (None, 0));
+        // What programs write that know none.
+        assert_eq!(gains("NULL,NULL,NULL,NULL"), (None, 0));
+        assert_eq!(gains("0.1,NULL"), (None, 1));
+        assert_eq!(gains("0.1,-2"), (None, 1));
+        let again = read_xml("<a><AGain>0.05</AGain></a>").plain_gains;
+        assert_eq!(again, Some(("AGain", vec![0.05])));
     }
 
     #[test]
@@ -414,7 +316,8 @@ mod tests {
         let at = bytes.windows(2).position(|w| w == b"@@").unwrap();
         bytes.splice(at..at + 2, [0xbc, 0xaa, 0xc1, 0xd6]);
         std::fs::write(&path, bytes).unwrap();
-        assert_eq!(read(&path).unwrap().data_bits, Some(12));
+        let m = read(&path).unwrap();
+        assert_eq!((m.data_bits, m.satellite.as_deref()), (Some(12), Some("吉林")));
     }
 
     proptest! {
