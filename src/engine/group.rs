@@ -59,7 +59,8 @@ impl ScenePlan {
                         UNIT_SIDE as f64 * layer.pixel_m / input.pixel_area_m2.max(1e-30).sqrt()
                     }
                 };
-                let strips = |s: Strips| (rows.ceil() as u64 + 2 * s.rows as u64) * s.row_bytes;
+                // While a worker ends a row of units, others are well into the next: half of its strips are there as well.
+                let strips = |s: Strips| (1.5 * rows.ceil()) as u64 * s.row_bytes + 2 * s.rows as u64 * s.row_bytes;
                 distinct(input.bands.iter().map(|b| &b.raster)).filter_map(|r| r.strips()).map(strips).sum()
             };
             layer.inputs.iter().map(of_input).sum()

@@ -14,6 +14,7 @@ use crate::calibrate::{self, CalibrateError, Illumination, Level};
 use crate::cog::GeoKeys;
 use crate::config::{IdentityMode, Mode, Pipeline};
 use crate::error::{Result, ResultExt};
+use crate::examine;
 use crate::geometry::{Sensor, ortho};
 use crate::grid::{Crs, nearest_turn};
 use crate::product::Program;
@@ -31,6 +32,7 @@ pub fn resolve(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
 
 fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     let mut warnings = scene.warnings.clone();
+    warnings.extend(examine::metadata(&scene));
     // Spectral limits matter to what is divided by the sun alone.
     warnings.retain(|w| pipeline.radiometry.level == Level::Toa || w.code != Code::BandRangeAssumed);
     let full = pipeline.input.identity == IdentityMode::Full;
