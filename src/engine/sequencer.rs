@@ -330,9 +330,10 @@ impl Publisher<'_> {
                 let stats = merge(product.bands(), units.iter().map(|u| &u.stats[k]), all);
                 let lights = merge_lights(units.iter().map(|u| &u.lights[k]));
                 let finished = writer.finish(&stats)?;
-                let payload = |chunks| Payload { chunks, lease: None };
-                let rest = finished.rest.map(|part| payload(part.chunks));
-                unfinished.push(Unfinished { sink, prefix: payload(finished.prefix), rest });
+                // The cell paid for what is left of its files, and is open until they are stored.
+                let paid = |chunks| Payload { chunks, lease: Some(Arc::new(())) };
+                let rest = finished.rest.map(|part| paid(part.chunks));
+                unfinished.push(Unfinished { sink, prefix: paid(finished.prefix), rest });
                 made.push((l, k, stats, lights, finished.header_size, outline.clone()));
             }
             outlines.extend(outline);

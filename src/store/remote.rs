@@ -11,6 +11,7 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::client::{Connector, Metadata, Traffic};
@@ -40,6 +41,8 @@ pub(super) struct Inner {
     /// The store compares every part with the SHA-256 in the signature of its request.
     pub(super) checks_parts: bool,
     pub(super) patience: Patience,
+    /// Parts on their way at once, of all objects: more only share the same network.
+    pub(super) permits: Semaphore,
     folder: Path,
 }
 
@@ -63,6 +66,9 @@ impl fmt::Debug for Remote {
         f.debug_struct("Remote").field("url", &self.url).finish_non_exhaustive()
     }
 }
+
+/// Parts on their way at once.
+const PARTS_IN_FLIGHT: usize = 16;
 
 /// Largest object that is taken into memory whole, bytes: documents are far smaller, and so is a file of one cell.
 const MOST_BYTES: u64 = 2 << 30;
@@ -90,7 +96,9 @@ impl Remote {
         let cloud::Client { objects, uploads, folder, .. } = client;
         let unsigned = ["AWS_SKIP_SIGNATURE", "AWS_UNSIGNED_PAYLOAD"].iter().any(|name| environment.says_yes(name));
         let checks_parts = unknown.is_some() && !unsigned;
-        let inner = Inner { runtime: runtime(&name)?, objects, uploads, unknown, checks_parts, patience, folder };
+        let permits = Semaphore::new(PARTS_IN_FLIGHT);
+        let inner =
+            Inner { runtime: runtime(&name)?, objects, uploads, unknown, checks_parts, patience, permits, folder };
         Ok(Self { url: name, inner: Arc::new(inner) })
     }
 
@@ -106,8 +114,9 @@ impl Remote {
     ) -> Result<Self, StoreError> {
         let patience = Patience::new(Settings::default(), Arc::default());
         let uploads = Some(uploads);
-        let (unknown, checks_parts) = (None, false);
-        let inner = Inner { runtime: runtime(&url)?, objects, uploads, unknown, checks_parts, patience, folder };
+        let (unknown, checks_parts, permits) = (None, false, Semaphore::new(PARTS_IN_FLIGHT));
+        let inner =
+            Inner { runtime: runtime(&url)?, objects, uploads, unknown, checks_parts, patience, permits, folder };
         Ok(Self { url, inner: Arc::new(inner) })
     }
 

@@ -5,24 +5,24 @@
 //! is not completed is aborted, also when the sink is simply dropped.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use crc_fast::{checksum, checksum_combine};
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use sha2::{Digest, Sha256};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
 use super::fault::Fault;
 use super::pull::{CHECKSUM, Digests, pull};
 use super::remote::Inner;
 use super::{PartSink, Payload, StoreError, Stored, hex};
-
-/// Parts of one object on their way at once. More only take memory: the network is shared by all.
-const PARTS_IN_FLIGHT: usize = 4;
 
 /// Longest that ending an upload may take: by then the run has failed, and the store may be the reason.
 const ABORT: Duration = Duration::from_secs(30);
@@ -35,23 +35,30 @@ pub struct RemoteSink {
     name: String,
     /// The first part, which waits for the beginning.
     first: Option<Payload>,
-    /// The upload, once there is a second part.
-    upload: Option<String>,
+    /// The upload, begun with the second part: nobody waits for its beginning but the parts.
+    upload: Option<Begun>,
     /// The store may have begun another upload than the one it told us of.
-    unsure: bool,
+    unsure: Arc<AtomicBool>,
     /// Parts 1 and on.
     parts: Vec<Part>,
     /// Their bytes, as long as memory was set aside for all of them.
     kept: Option<Vec<Payload>>,
 }
 
+/// Id of an upload, for all that need it.
+type Begun = Shared<BoxFuture<'static, Result<String, Fault>>>;
+
+/// A fault, and what was being done.
+type Failed = (&'static str, Fault);
+
 struct Part {
     sent: Sent,
-    sum: Sum,
+    /// Of parts that are not kept.
+    sum: Option<Sum>,
 }
 
 enum Sent {
-    Going(JoinHandle<Result<PartId, Fault>>),
+    Going(JoinHandle<Result<PartId, Failed>>),
     Gone(PartId),
 }
 
@@ -78,7 +85,8 @@ impl RemoteSink {
     /// The sink of the object `path`, which errors call `name`.
     pub fn new(inner: Arc<Inner>, uploads: Arc<dyn MultipartStore>, path: Path, name: String) -> Self {
         let kept = inner.checks_parts.then(Vec::new);
-        Self { inner, uploads, path, name, first: None, upload: None, unsure: false, parts: Vec::new(), kept }
+        let unsure = Arc::default();
+        Self { inner, uploads, path, name, first: None, upload: None, unsure, parts: Vec::new(), kept }
     }
 
     fn failed(&self, action: &'static str) -> impl FnOnce(Fault) -> StoreError {
@@ -86,63 +94,80 @@ impl RemoteSink {
         move |source| StoreError::Remote { action, object, source }
     }
 
-    fn begin(&mut self) -> Result<String, StoreError> {
-        if let Some(id) = &self.upload {
-            return Ok(id.clone());
-        }
-        let inner = Arc::clone(&self.inner);
-        let what = format!("starting the upload of `{}`", self.name);
-        let (uploads, path, unsure) = (&self.uploads, &self.path, &mut self.unsure);
-        let id = inner.block_on(inner.patience.until(&what, async || {
-            let id = uploads.create_multipart(path).await;
-            *unsure |= id.as_ref().is_err_and(|e| Fault::of(e).is_ambiguous());
-            id
-        }));
-        let id = id.map_err(self.failed("starting the upload of"))?;
-        self.upload = Some(id.clone());
-        Ok(id)
+    fn begin(&mut self) -> Begun {
+        let upload = self.upload.get_or_insert_with(|| {
+            let (inner, uploads) = (Arc::clone(&self.inner), Arc::clone(&self.uploads));
+            let (path, unsure) = (self.path.clone(), Arc::clone(&self.unsure));
+            let what = format!("starting the upload of `{}`", self.name);
+            let begin = async move {
+                let mut failures = inner.patience.failures(&what);
+                loop {
+                    match uploads.create_multipart(&path).await {
+                        Ok(id) => return Ok(inner.patience.succeeded(id)),
+                        Err(error) => {
+                            if Fault::of(&error).is_ambiguous() {
+                                unsure.store(true, Ordering::Relaxed);
+                            }
+                            failures.another(&error).await?;
+                        }
+                    }
+                }
+            };
+            begin.boxed().shared()
+        });
+        upload.clone()
     }
 
     /// Sends a part; the memory that was set aside for it is given back when the store has it.
-    fn send(&self, id: &str, number: usize, part: Payload) -> JoinHandle<Result<PartId, Fault>> {
+    fn send(&self, upload: Begun, number: usize, part: Payload) -> JoinHandle<Result<PartId, Failed>> {
         let (inner, uploads) = (Arc::clone(&self.inner), Arc::clone(&self.uploads));
-        let (path, id) = (self.path.clone(), id.to_owned());
+        let path = self.path.clone();
         let what = format!("writing part {number} of `{}`", self.name);
         let Payload { chunks, lease } = part;
         let payload: PutPayload = chunks.into_iter().collect();
         self.inner.spawn(async move {
             let _lease = lease;
+            let id = upload.await.map_err(|fault| ("starting the upload of", fault))?;
+            let _permit = inner.permits.acquire().await;
             let mut failures = inner.patience.failures(&what);
             loop {
                 match uploads.put_part(&path, &id, number, payload.clone()).await {
                     Ok(id) => return Ok(inner.patience.succeeded(id)),
-                    Err(error) => failures.another(&error).await?,
+                    Err(error) => failures.another(&error).await.map_err(|fault| ("writing", fault))?,
                 }
             }
         })
     }
 
-    /// Waits until at most `most` parts are on their way.
-    fn settle(&mut self, most: usize) -> Result<(), StoreError> {
-        let mut going = self.parts.iter().filter(|p| matches!(p.sent, Sent::Going(_))).count();
+    /// Waits for a part that was sent.
+    fn sent(
+        &self,
+        task: impl Future<Output = Result<Result<PartId, Failed>, JoinError>>,
+    ) -> Result<PartId, StoreError> {
+        let done = self.inner.block_on(task);
+        let ended = |e| Err(("writing", Fault::Senseless(format!("a task of the upload ended: {e}"))));
+        done.unwrap_or_else(ended).map_err(|(action, fault)| self.failed(action)(fault))
+    }
+
+    /// Waits until no part is on its way.
+    fn settle(&mut self) -> Result<(), StoreError> {
         for k in 0..self.parts.len() {
-            if going <= most {
-                break;
+            let place = self.parts.get_mut(k).map(|part| &mut part.sent);
+            let Some(place) = place.filter(|sent| matches!(sent, Sent::Going(_))) else { continue };
+            // Should it have failed, nobody waits for it again.
+            if let Sent::Going(task) = std::mem::replace(place, Sent::Gone(PartId { content_id: String::new() })) {
+                let id = self.sent(task)?;
+                self.parts[k].sent = Sent::Gone(id);
             }
-            let Some(Part { sent: Sent::Going(task), .. }) = self.parts.get_mut(k) else { continue };
-            let done = self.inner.block_on(task);
-            let done = done.unwrap_or_else(|e| Err(Fault::Senseless(format!("a task of the upload ended: {e}"))));
-            match done {
-                Ok(id) => self.parts[k].sent = Sent::Gone(id),
-                Err(fault) => {
-                    // Nobody waits for a task that has ended.
-                    self.parts.remove(k);
-                    return Err(self.failed("writing")(fault));
-                }
-            }
-            going -= 1;
         }
         Ok(())
+    }
+
+    /// Ends keeping parts: from here on only their checksums are kept.
+    fn let_go(&mut self) {
+        for (part, payload) in self.parts.iter_mut().zip(self.kept.take().into_iter().flatten()) {
+            part.sum = Some(Sum::of(&payload));
+        }
     }
 
     /// Completes the upload. True when the store said that it is there; false when it says that there is no such upload
@@ -171,7 +196,7 @@ impl RemoteSink {
 
     /// Ends what the store began and did not tell of, once the object stands.
     fn end_unknown(&mut self) {
-        if std::mem::take(&mut self.unsure)
+        if self.unsure.swap(false, Ordering::Relaxed)
             && let Err(fault) = self.inner.block_on(sweep(&self.inner, &*self.uploads, &self.path))
         {
             tracing::warn!("an unfinished upload of `{}` may remain: {fault}", self.name);
@@ -186,20 +211,25 @@ impl RemoteSink {
         });
         let tasks: Vec<_> = tasks.inspect(JoinHandle::abort).collect();
         let upload = self.upload.take();
-        if upload.is_none() && !self.unsure {
+        if upload.is_none() && !self.unsure.load(Ordering::Relaxed) {
             return;
         }
-        let unsure = std::mem::take(&mut self.unsure);
+        let unsure = &self.unsure;
         let (uploads, path, name) = (&*self.uploads, &self.path, &self.name);
         let end = async {
             // A part that arrives after the end of its upload would stay for ever.
             futures::future::join_all(tasks).await;
-            if let Some(id) = upload {
+            let id = match upload {
+                Some(upload) => upload.await.ok(),
+                None => None,
+            };
+            if let Some(id) = id {
                 let what = format!("ending the upload of `{name}`");
                 let done = inner.patience.until(&what, async || uploads.abort_multipart(path, &id).await).await;
                 done.or_else(|fault| if fault.is_upload_gone() { Ok(()) } else { Err(fault) })?;
             }
-            if unsure { sweep(&inner, uploads, path).await } else { Ok(()) }
+            let is_unsure = unsure.swap(false, Ordering::Relaxed);
+            if is_unsure { sweep(&inner, uploads, path).await } else { Ok(()) }
         };
         let ended = inner.block_on(async { timeout(ABORT, end).await });
         // A store that fails even this keeps an unfinished upload, which is never visible.
@@ -230,19 +260,23 @@ impl PartSink for RemoteSink {
             self.first = Some(part);
             return Ok(());
         }
-        let id = self.begin()?;
-        self.settle(PARTS_IN_FLIGHT - 1)?;
+        let upload = self.begin();
         let number = self.parts.len() + 1;
         let is_paid = part.lease.is_some();
-        self.kept = self.kept.take().filter(|_| is_paid);
-        if let Some(kept) = &mut self.kept {
-            kept.push(part.clone());
+        if !is_paid {
+            self.let_go();
         }
-        let sum = Sum::of(&part);
-        let sent = Sent::Going(self.send(&id, number, part));
+        let sum = match &mut self.kept {
+            Some(kept) => {
+                kept.push(part.clone());
+                None
+            }
+            None => Some(Sum::of(&part)),
+        };
+        let sent = Sent::Going(self.send(upload, number, part));
         self.parts.push(Part { sent, sum });
         // Without memory set aside for it, it has to be gone before there is another.
-        if is_paid { Ok(()) } else { self.settle(0) }
+        if is_paid { Ok(()) } else { self.settle() }
     }
 
     fn complete(mut self: Box<Self>, prefix: Payload) -> Result<Stored, StoreError> {
@@ -250,7 +284,7 @@ impl PartSink for RemoteSink {
         let first = self.first.take().unwrap_or_default();
         beginning.chunks.extend(first.chunks);
         let inner = Arc::clone(&self.inner);
-        let Some(id) = self.upload.clone() else {
+        let Some(upload) = self.upload.clone() else {
             let mut digest = Sha256::new();
             beginning.chunks.iter().for_each(|chunk| digest.update(chunk));
             let stored = Stored { size: beginning.size(), sha256: hex(&digest.finalize()) };
@@ -260,25 +294,29 @@ impl PartSink for RemoteSink {
             let done = inner.block_on(inner.patience.until(&what, attempt));
             return done.map(|_| stored).map_err(self.failed("writing"));
         };
-        let sent = self.parts.iter().fold(Sum::of(&beginning), |sum, part| sum.then(part.sum));
+        let going = self.send(upload.clone(), 0, beginning.clone());
         // While the network is busy with it.
-        let kept = self.kept.take().map(|kept| std::iter::once(beginning.clone()).chain(kept).collect::<Vec<_>>());
-        let first = self.send(&id, 0, beginning);
-        let digest = kept.map(|kept| {
+        let digest = self.kept.as_ref().map(|kept| {
             let mut digest = Sha256::new();
-            kept.iter().flat_map(|part| &part.chunks).for_each(|chunk| digest.update(chunk));
-            hex(&digest.finalize())
+            std::iter::once(&beginning)
+                .chain(kept)
+                .flat_map(|part| &part.chunks)
+                .for_each(|chunk| digest.update(chunk));
+            let size = beginning.size() + kept.iter().map(Payload::size).sum::<u64>();
+            Stored { size, sha256: hex(&digest.finalize()) }
         });
-        let first = inner.block_on(first);
-        let first = first.unwrap_or_else(|e| Err(Fault::Senseless(format!("a task of the upload ended: {e}"))));
-        let first = first.map_err(self.failed("writing"))?;
-        self.settle(0)?;
+        let first = self.sent(going)?;
+        self.settle()?;
+        let id = inner.block_on(upload).map_err(self.failed("starting the upload of"))?;
         let is_there = self.finish(&id, first)?;
         self.upload = None;
-        if let Some(digest) = digest.filter(|_| is_there) {
+        if let Some(stored) = digest.filter(|_| is_there) {
             self.end_unknown();
-            return Ok(Stored { size: sent.size, sha256: digest });
+            return Ok(stored);
         }
+        self.let_go();
+        let sums = self.parts.iter().filter_map(|part| part.sum);
+        let sent = sums.fold(Sum::of(&beginning), Sum::then);
         // The bytes left out of order and are gone, or nobody knows what the store took: their digest is that of what stands
         // there now, which proves it, too.
         let mut found = Digests::new();
