@@ -1,26 +1,25 @@
 //! The calling thread: takes scenes one by one, admits their units row by row, and waits for memory.
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::budget::{Budget, Reservation};
 use super::cell::OpenCell;
 use super::documents::{self, Cells};
+use super::flight::Flight;
 use super::group::{Grouping, groups};
 use super::plan::ScenePlan;
 use super::report::{self, Failure, Outcome, Progress, RunReport, SceneOutcome, StoreReport, Totals};
 use super::select::{Area, Shard};
 use super::sequencer::{Message, Published, Sequencer, UnitDone};
 use super::stop::Stop;
-use super::{EngineError, look, resolve, unit};
+use super::task::Task;
+use super::{EngineError, look, resolve};
 use crate::config::Pipeline;
 use crate::error::{Class, Error, Result, ResultExt};
-use crate::grid::Window;
 use crate::read;
 use crate::scene::open::Delivery;
 use crate::store::Store;
@@ -141,7 +140,7 @@ pub fn run(
     let mut tally = Tally::default();
     std::thread::scope(|scope| -> Result<()> {
         let (to_sequencer, messages) = channel();
-        let flight = Arc::new(Flight { stop: options.stop.clone(), ..Flight::default() });
+        let flight = Arc::new(Flight::new(options.stop.clone()));
         let (cancelled, lender) = (Arc::clone(&flight.cancelled), budget.clone());
         std::thread::Builder::new()
             .name("sequencer".into())
@@ -192,39 +191,6 @@ pub fn run(
     report.peak_resident_bytes = report::peak_resident_bytes();
     report.sum_up();
     Ok(report)
-}
-
-/// Units between admission and result.
-#[derive(Debug, Default)]
-struct Flight {
-    count: Mutex<usize>,
-    changed: Condvar,
-    /// The scene failed.
-    cancelled: Arc<AtomicBool>,
-    stop: Stop,
-}
-
-impl Flight {
-    fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed) || self.stop.is_asked()
-    }
-
-    /// Waits until fewer than `most` units fly, then adds one.
-    fn take_off(&self, most: usize) {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut count = self.changed.wait_while(count, |n| *n >= most).unwrap_or_else(PoisonError::into_inner);
-        *count += 1;
-    }
-
-    fn land(&self) {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
-        self.changed.notify_all();
-    }
-
-    fn wait_for_all(&self) {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.changed.wait_while(count, |n| *n > 0).unwrap_or_else(PoisonError::into_inner));
-    }
 }
 
 /// What was met so far.
@@ -397,17 +363,7 @@ impl Dispatcher<'_> {
     /// Admits the units of cells beside each other, row by row through all of them.
     fn admit(&self, cells: &[Arc<OpenCell>]) {
         let most = 2 * self.options.threads.max(1);
-        let of_cell = |cell: &Arc<OpenCell>| {
-            let cell = Arc::clone(cell);
-            let units = cell.units.clone();
-            units.into_iter().enumerate().map(move |(unit, (layer, window))| Task {
-                cell: Arc::clone(&cell),
-                unit,
-                layer,
-                window,
-            })
-        };
-        let mut tasks: Vec<Task> = cells.iter().flat_map(of_cell).collect();
+        let mut tasks: Vec<Task> = cells.iter().flat_map(Task::of_cell).collect();
         // Stable: within a row, cell by cell.
         tasks.sort_by_key(|t| (t.layer, t.window.row));
         if let Some(seed) = self.options.shuffle {
@@ -451,32 +407,6 @@ impl Dispatcher<'_> {
 
     fn send(&self, message: Message) -> Result<()> {
         self.to_sequencer.send(message).map_err(|_| Error::bug("the sequencer ended before the run"))
-    }
-}
-
-struct Task {
-    cell: Arc<OpenCell>,
-    unit: usize,
-    layer: usize,
-    window: Window,
-}
-
-impl Task {
-    fn run(&self) -> Result<unit::Output> {
-        let attempt = catch_unwind(AssertUnwindSafe(|| unit::compute(&self.cell, self.layer, self.window)));
-        let result = attempt.unwrap_or_else(|panic| {
-            let what = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
-                .unwrap_or_else(|| "a panic without a message".into());
-            Err(EngineError::Panic { what }.into())
-        });
-        result.within(|c| {
-            c.scene = Some(self.cell.plan.scene.id.clone());
-            c.cell = Some(self.cell.cell().name.clone());
-            c.window = Some(self.window.to_string());
-        })
     }
 }
 

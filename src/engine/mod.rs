@@ -12,6 +12,7 @@ pub mod budget;
 mod cell;
 mod dispatch;
 mod documents;
+mod flight;
 mod fold;
 mod group;
 mod key;
@@ -26,6 +27,7 @@ mod select;
 mod sequencer;
 mod show;
 mod stop;
+mod task;
 mod unit;
 
 pub use dispatch::{Given, Options, cache_bytes, grouping, run, smallest_memory};

@@ -56,8 +56,6 @@ pub struct Published {
     pub written: Vec<String>,
     /// Cells without a valid pixel.
     pub empty: Vec<String>,
-    /// Outlines of the written cells' valid pixels, longitude and latitude, in the order of cells.
-    pub outlines: Vec<Vec<(f64, f64)>>,
     /// Bytes stored.
     pub bytes: u64,
     /// What was read.
@@ -193,17 +191,11 @@ impl<'a> Sequencer<'a> {
         *publisher = Some(back);
         let all = &mut self.published;
         match ended {
-            Ok(Ended { bytes, seconds, outline }) => {
+            Ok(Ended { bytes, seconds, is_empty }) => {
                 all.bytes += bytes;
                 all.seconds.store += seconds;
                 self.progress.cell_done(&name);
-                match outline {
-                    Some(outline) => {
-                        all.written.push(name);
-                        all.outlines.push(outline);
-                    }
-                    None => all.empty.push(name),
-                }
+                if is_empty { &mut all.empty } else { &mut all.written }.push(name);
             }
             Err(e) => self.fail(e.within(|c| (c.stage, c.cell) = (Some("store"), Some(name)))),
         }
@@ -277,8 +269,8 @@ struct Ended {
     bytes: u64,
     /// Wall time.
     seconds: f64,
-    /// Outline of its valid pixels; none without a valid pixel.
-    outline: Option<Vec<(f64, f64)>>,
+    /// It has no valid pixel.
+    is_empty: bool,
 }
 
 /// A file that only lacks its beginning.
@@ -314,7 +306,7 @@ impl Publisher<'_> {
         if facts.iter().all(|u| u.valid == 0) {
             files.into_iter().for_each(|(_, sink)| sink.abort());
             let bytes = self.announce(&cell.plan)? + documents::note_empty(self.store, &cell.plan, name)?;
-            return Ok(Ended { bytes, seconds: started.elapsed().as_secs_f64(), outline: None });
+            return Ok(Ended { bytes, seconds: started.elapsed().as_secs_f64(), is_empty: true });
         }
         let (mut made, mut outlines, mut unfinished) = (Vec::new(), Vec::new(), Vec::new());
         let mut files = files.into_iter();
@@ -354,7 +346,7 @@ impl Publisher<'_> {
         bytes += self.announce(&cell.plan)?;
         self.store.put(&object, &item)?;
         bytes += item.len() as u64;
-        Ok(Ended { bytes, seconds: started.elapsed().as_secs_f64(), outline: Some(outline) })
+        Ok(Ended { bytes, seconds: started.elapsed().as_secs_f64(), is_empty: false })
     }
 }
 
