@@ -1,8 +1,9 @@
 //! Deliveries in archives: the same products as from their folders, and what archives from strangers must not do.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use flate2::write::{DeflateEncoder, GzEncoder};
 use flate2::{Compression, Crc};
@@ -42,7 +43,7 @@ impl Raw {
     }
 
     fn deflated(name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Self {
-        let mut packer = DeflateEncoder::new(Vec::new(), Compression::fast());
+        let mut packer = DeflateEncoder::new(Vec::new(), Compression::best());
         packer.write_all(content.as_ref()).unwrap();
         Self { packed: packer.finish().unwrap(), method: 8, ..Self::stored(name, content) }
     }
@@ -95,7 +96,7 @@ fn tar(members: &[(String, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn gz(content: &[u8]) -> Vec<u8> {
-    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
     packer.write_all(content).unwrap();
     packer.finish().unwrap()
 }
@@ -234,14 +235,13 @@ fn archives_of_gnu_tar_in_all_its_formats_are_read() {
     let desk = Desk::new();
     let scene = Delivery::Small.copy_to(&desk, &format!("{}/scene", "long".repeat(40)));
     for format in ["gnu", "pax", "ustar", "v7"] {
-        // Names of more than 100 bytes are beyond the oldest.
-        let (from, what) = if matches!(format, "gnu" | "pax") {
-            (desk.path(""), "long".repeat(40))
-        } else {
-            (scene.folder.clone(), ".".into())
+        // Longer names are beyond the older ones.
+        let (from, what) = match format {
+            "gnu" | "pax" => (desk.path(""), "long".repeat(40)),
+            _ => (scene.file("_MSS.tif").parent().unwrap().to_owned(), ".".into()),
         };
         let archive = desk.path(format!("{format}.tar.gz"));
-        let mut tar = std::process::Command::new("tar");
+        let mut tar = Command::new("tar");
         let made =
             tar.arg("-C").arg(from).arg(format!("--format={format}")).arg("-czf").arg(&archive).arg(what).status();
         assert!(made.unwrap().success());
@@ -327,6 +327,7 @@ fn members_that_lead_elsewhere_or_are_no_files_are_refused() {
         header.set_path("etc.txt").unwrap();
         header.set_link_name("/etc/passwd").unwrap();
         header.set_size(0);
+        header.as_gnu_mut().unwrap().realsize = *b"00000000000\0";
         header.set_cksum();
         let bad = [header.as_bytes().as_slice(), &tar(&hostile.good)].concat();
         hostile.refuses("bad.tar", &bad, &["etc.txt", says]);
@@ -368,16 +369,14 @@ fn bombs_are_refused_before_they_are_unpacked() {
     let bomb = Raw::deflated("zeros.txt", &zeros);
     raw.push(bomb.clone());
     hostile.refuses("bad.zip", &zip(&raw), &["104857600 bytes unpacked", "zeros.txt", "limit of"]);
-    // One that says it is small.
-    for name in ["zeros.txt", "zeros_L1_MSS.tif"] {
-        raw.pop();
-        raw.push(Raw { size: 1000, name: name.into(), ..bomb.clone() });
-        hostile.refuses(
-            "bad.zip",
-            &zip(&raw),
-            &["longer than it declares"][..usize::from(name == "zeros.txt")].as_ref(),
-        );
-    }
+    // One that says it is small, as metadata and as the image of the scene.
+    let liar = |name: &[u8]| Raw { size: 1000, name: name.into(), ..bomb.clone() };
+    *raw.last_mut().unwrap() = liar(b"zeros.txt");
+    hostile.refuses("bad.zip", &zip(&raw), &["`zeros.txt`", "longer than it declares"]);
+    raw.pop();
+    let image = raw.iter_mut().find(|m| m.name.ends_with(b".tif")).unwrap();
+    *image = liar(&image.name);
+    hostile.refuses("bad.zip", &zip(&raw), &["_MSS.tif`", "longer than it declares"]);
     let mut good = hostile.good.clone();
     good.push(("zeros.txt".into(), zeros));
     hostile.refuses("bad.tgz", &gz(&tar(&good)), &["bytes unpacked", "zeros.txt", "limit of"]);
@@ -468,4 +467,44 @@ fn images_without_a_name_are_counted() {
     let desk = Desk::new();
     let name: PathBuf = desk.write("a.zip", zip(&[Raw::stored("x/a.tif", "II*\0"), Raw::stored("b.txt", "")]));
     desk.fieldglow(["inspect", name.to_str().unwrap()]).ends_with(3).says(&["2 files", "`x/a.tif` the first"]);
+}
+
+/// A run that is told to end takes away what it unpacked; one that is killed cannot, and the next one does.
+#[test]
+fn what_was_unpacked_goes_with_the_run_however_it_ends() {
+    let desk = Desk::new();
+    fs::create_dir(desk.path("scratch")).unwrap();
+    let tiny = Tiny::new(&desk, (3, 5), &[vec![100u16; 15]], "fill = 0", &[UNIT_R]);
+    let (image, text) =
+        (fs::read(tiny.folder.join("a.tif")).unwrap(), fs::read(tiny.folder.join("scene.toml")).unwrap());
+    let text = String::from_utf8(text).unwrap();
+    for k in 0..60 {
+        let text = text.replace("\"tiny\"", &format!("\"tiny-{k}\""));
+        desk.write(&format!("many/{k}.zip"), zip(&[Raw::stored("scene.toml", text), Raw::deflated("a.tif", &image)]));
+    }
+    desk.write("pipeline.toml", native("toa", &product("red", "kind = \"bands\"\nbands = [\"R\"]")));
+    let args = ["run", "pipeline.toml", "many/*.zip", "--output", "out", "--progress", "plain", "--scratch", "scratch"];
+    for (signal, code) in [("-INT", Some(130)), ("-TERM", Some(143)), ("-KILL", None)] {
+        let _ = fs::remove_dir_all(desk.path("out"));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_fieldglow"))
+            .args(args)
+            .current_dir(desk.path(""))
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("done:") {
+            line.clear();
+            assert!(lines.read_line(&mut line).unwrap() > 0);
+        }
+        assert!(!is_empty(&desk.path("scratch")));
+        let kill = format!("kill {signal} {}", child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+        std::io::copy(&mut lines, &mut std::io::sink()).unwrap();
+        assert_eq!(child.wait().unwrap().code(), code);
+        assert_eq!(is_empty(&desk.path("scratch")), code.is_some(), "{signal}");
+    }
+    desk.fieldglow(args).ends_with(0);
+    assert!(is_empty(&desk.path("scratch")));
 }
