@@ -17,9 +17,9 @@ use super::{Failure, Outcome};
 /// Scenes, as every command takes them.
 #[derive(Debug, clap::Args)]
 pub struct Scenes {
-    /// Deliveries: folders, archives (`.zip`, `.tar`, `.tar.gz`), images, `_meta.xml`, `scene.toml` or STAC Item files, and patterns of such names in quotes;
-    /// `@FILE` reads a list of them, one a line, and `-` reads it from standard input. PAN and MSS of one acquisition are
-    /// paired whichever of them came from where.
+    /// Deliveries: folders, archives (`.zip`, `.tar`, `.tar.gz`), images, `_meta.xml`, `scene.toml` or STAC Item files, and
+    /// patterns of such names in quotes; `@FILE` reads a list of them, one a line, and `-` reads it from standard input. PAN
+    /// and MSS of one acquisition are paired whichever of them came from where.
     #[arg(required = true, value_name = "SCENE")]
     pub scenes: Vec<String>,
     /// Unpack archives in this folder, a scene at a time. Default: the system's folder for temporary files.

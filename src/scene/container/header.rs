@@ -180,7 +180,7 @@ mod tests {
     /// An image of noise, which no method packs small.
     fn write(path: &Path, (cols, rows, bands): (usize, usize, usize), options: &[&str]) {
         let driver = DriverManager::get_driver_by_name("GTiff").unwrap();
-        let options = RasterCreationOptions::from_iter(options);
+        let options = RasterCreationOptions::from_iter(options.iter().copied());
         let mut dataset =
             driver.create_with_band_type_with_options::<u16, _>(path, cols, rows, bands, &options).unwrap();
         dataset.set_geo_transform(&[5000.0, 1.0, 0.0, 5000.0, 0.0, -1.0]).unwrap();

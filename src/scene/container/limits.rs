@@ -20,6 +20,11 @@ pub const RATIO: u64 = 250;
 /// What may be unpacked whatever the ratio, bytes: small empty images are no danger.
 pub const RATIO_FREE: u64 = 64 << 20;
 
+/// Most bytes that so many packed ones may become.
+pub fn unpacked(packed: u64) -> u64 {
+    packed.saturating_mul(RATIO).clamp(RATIO_FREE, UNPACKED)
+}
+
 /// Largest member that is taken for metadata and read when the archive is met, bytes. They have some hundred KiB.
 pub const SMALL: u64 = 4 << 20;
 

@@ -26,7 +26,7 @@ pub struct Scratch {
 
 /// A folder and the lock on it.
 #[derive(Debug)]
-pub struct Held {
+pub(super) struct Held {
     folder: TempDir,
     _lock: File,
 }
@@ -38,7 +38,7 @@ impl Scratch {
     }
 
     /// Set when the end was asked for.
-    pub fn stop(&self) -> &Arc<AtomicBool> {
+    pub(super) fn stop(&self) -> &Arc<AtomicBool> {
         &self.stop
     }
 
@@ -48,7 +48,7 @@ impl Scratch {
     }
 
     /// A fresh folder, and what keeps it there.
-    pub fn folder(&self) -> Result<(TempDir, Arc<Held>), ArchiveError> {
+    pub(super) fn folder(&self) -> Result<(TempDir, Arc<Held>), ArchiveError> {
         let parent = self.parent();
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let wrong = |source| ArchiveError::ScratchWrite { path: parent.clone(), source };
@@ -66,7 +66,7 @@ impl Scratch {
     }
 
     /// Fails unless so many bytes are free.
-    pub fn room(&self, archive: &Path, needed: u64) -> Result<(), ArchiveError> {
+    pub(super) fn room(&self, archive: &Path, needed: u64) -> Result<(), ArchiveError> {
         let folder = self.parent();
         let stat = rustix::fs::statvfs(&folder)
             .map_err(|e| ArchiveError::ScratchWrite { path: folder.clone(), source: e.into() })?;

@@ -37,7 +37,7 @@ pub fn walk(
     let length = file.metadata().map_err(read)?.len();
     let meter = Meter::new(stop, 0);
     if is_packed {
-        let most = length.saturating_mul(limits::RATIO).max(limits::RATIO_FREE).min(limits::UNPACKED);
+        let most = limits::unpacked(length);
         let way = Way { archive, meter: &meter, plain: None, most };
         let unpacked = MultiGzDecoder::new(BufReader::with_capacity(1 << 18, file));
         let mut tar = Archive::new(Metered { inner: unpacked, meter: &meter });

@@ -125,11 +125,11 @@ fn list(
             return Err(ArchiveError::ArchiveDamaged { archive: archive.into(), problem });
         }
         total = total.saturating_add(size);
-        let most = packed.saturating_mul(limits::RATIO).max(limits::RATIO_FREE);
+        let most = limits::unpacked(packed);
         if size > most {
             return Err(over(archive, &path, "bytes unpacked", size, most));
         }
-        let most = length.saturating_mul(limits::RATIO).max(limits::RATIO_FREE).min(limits::UNPACKED);
+        let most = limits::unpacked(length);
         if total > most {
             return Err(over(archive, &path, "bytes unpacked", total, most));
         }
