@@ -430,6 +430,12 @@ fn damaged_and_cut_off_archives_are_refused_wherever_they_end() {
         image.crc ^= 1;
         hostile.refuses("bad.zip", &zip(&members), &["cut off or damaged", "hecksum"]);
     }
+    // An image whose directory lies nowhere is left to GDAL, whole.
+    let mut good = hostile.good.clone();
+    good.iter_mut().filter(|(n, _)| n.ends_with(".tif")).for_each(|(_, b)| b[4..8].copy_from_slice(&[0xff; 4]));
+    for (name, bytes) in [("bad.tgz", gz(&tar(&good))), ("bad.zip", zipped(&good, Raw::stored))] {
+        hostile.refuses(name, &bytes, &["opening the image", "_MSS.tif"]);
+    }
     let mut shorter = hostile.raw();
     shorter.iter_mut().for_each(|m| m.size += 1);
     hostile.refuses("bad.zip", &zip(&shorter), &["shorter than it declares"]);
