@@ -1,15 +1,15 @@
 //! `fieldglow inspect`
 
 use fieldglow::calibrate::{self, Level, Outlook};
-use fieldglow::engine::Given;
+use fieldglow::engine::{Given, Stop};
 use fieldglow::error::{Error, chain};
 use fieldglow::examine;
-use fieldglow::scene::{Calibration, Scene, SensorModel, Warning, level};
+use fieldglow::scene::{Calibration, Delivery, Scene, SensorModel, Unpacked, Warning, level};
 use fieldglow::warning::Severity;
 use serde_json::{Value, json};
 
 use super::scenes::Scenes;
-use super::{Failure, Outcome, print, print_json};
+use super::{Failure, Outcome, print, print_json, signals};
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
@@ -43,14 +43,19 @@ pub fn run(args: &Args) -> Outcome {
     fieldglow::read::prepare_gdal(16 << 20);
     let mut documents = Vec::new();
     let mut text = String::new();
-    let given = args.scenes.given()?;
+    let stop = Stop::default();
+    let signals = signals::listen(&stop)?;
+    let given = args.scenes.given(&stop)?;
     let (mut failed, total) = (0, given.len());
     for given in given {
-        let scene = match given {
-            Given::Delivery(delivery) => delivery.open(),
+        if stop.is_asked() {
+            return Err(Failure::Code(signals.exit_code()));
+        }
+        let looked = match given {
+            Given::Delivery(delivery) => look(&delivery, args.pixels),
             Given::Unreadable { error, .. } => Err(error),
         };
-        match scene.and_then(|scene| Ok((oddities(&scene, args.pixels)?, scene))) {
+        match looked {
             Ok((odd, scene)) => {
                 if args.json {
                     documents.push(to_json(&scene, &odd));
@@ -74,6 +79,19 @@ pub fn run(args: &Args) -> Outcome {
         n if n == total => Err(Failure::Code(3)),
         _ => Err(Failure::Code(2)),
     }
+}
+
+/// A scene and what is odd about it.
+fn look(delivery: &Delivery, pixels: bool) -> Result<(Vec<Oddity>, Scene), Error> {
+    // Of an image in an archive, its header is there; unpacked are those whose pixels are looked at.
+    let unpacked = if pixels { delivery.unpack()? } else { Unpacked::default() };
+    let mut scene = delivery.open()?;
+    let odd = oddities(&scene, pixels)?;
+    drop(unpacked);
+    for band in scene.parts.iter_mut().flat_map(|part| &mut part.bands) {
+        band.file = delivery.origin(&band.file);
+    }
+    Ok((odd, scene))
 }
 
 /// What is odd about a scene, the worst first.

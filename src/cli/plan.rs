@@ -1,11 +1,11 @@
 //! `fieldglow plan`
 
-use fieldglow::engine::{self, Given, ScenePlan};
+use fieldglow::engine::{self, Given, ScenePlan, Stop};
 use fieldglow::units::Bytes;
 use serde_json::json;
 
 use super::scenes::Input;
-use super::{Failure, Outcome, print, print_json};
+use super::{Failure, Outcome, print, print_json, signals};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -22,17 +22,27 @@ pub fn run(args: &Args) -> Outcome {
     let mut plans = Vec::new();
     let mut failed = 0;
     let area = args.input.area()?;
-    let mut scenes = args.input.scenes.given()?;
+    let stop = Stop::default();
+    let signals = signals::listen(&stop)?;
+    let mut scenes = args.input.scenes.given(&stop)?;
     if let Some(shard) = args.input.shard {
         scenes.retain(|given| shard.takes(given.id()));
     }
     let total = scenes.len();
     for given in scenes {
-        let scene = match given {
-            Given::Delivery(delivery) => delivery.open(),
+        if stop.is_asked() {
+            return Err(Failure::Code(signals.exit_code()));
+        }
+        let plan = match given {
+            // The key covers the images too.
+            Given::Delivery(delivery) => delivery.unpack().and_then(|unpacked| {
+                let plan = engine::resolve(delivery.open()?, &pipeline);
+                drop(unpacked);
+                plan
+            }),
             Given::Unreadable { error, .. } => Err(error),
         };
-        match scene.and_then(|s| engine::resolve(s, &pipeline)) {
+        match plan {
             Ok(plan) => plans.push(plan),
             Err(e) => {
                 failed += 1;

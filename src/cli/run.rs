@@ -54,7 +54,9 @@ pub fn run(args: &Args) -> Outcome {
     };
     let store = store::open(&url)?;
     let area = args.input.area()?;
-    let scenes = args.input.scenes.given()?;
+    let stop = Stop::default();
+    let signals = signals::listen(&stop)?;
+    let scenes = args.input.scenes.given(&stop)?;
     // A report that cannot be written must not be found out after the work.
     let unwritable = |path: &PathBuf| {
         let path = path.clone();
@@ -74,9 +76,8 @@ pub fn run(args: &Args) -> Outcome {
         area,
         shard: args.input.shard,
         shuffle: None,
-        stop: Stop::default(),
+        stop,
     };
-    let signals = signals::listen(&options.stop)?;
     let style = args.log.as_ref().map_or(args.progress, |log| log::style(*log, args.progress));
     let display = Display::new(style);
     let mut report = engine::run(&pipeline, scenes, &*store, &options, &display)?;

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fieldglow::config::{self, Pipeline};
-use fieldglow::engine::{Area, Given, Shard};
+use fieldglow::engine::{Area, Given, Shard, Stop};
 use fieldglow::error::Error;
 use fieldglow::read::{self, Shapes};
-use fieldglow::scene::Finder;
+use fieldglow::scene::{Finder, Scratch};
 use fieldglow::units::Bytes;
 
 use super::{Failure, Outcome};
@@ -17,11 +17,14 @@ use super::{Failure, Outcome};
 /// Scenes, as every command takes them.
 #[derive(Debug, clap::Args)]
 pub struct Scenes {
-    /// Deliveries: folders, images, `_meta.xml`, `scene.toml` or STAC Item files, and patterns of such names in quotes;
-    /// `@FILE` reads a list of them, one a line, and `-` reads it from standard input. PAN and MSS of one acquisition are
-    /// paired whichever of them came from where.
+    /// Deliveries: folders, archives (`.zip`, `.tar`, `.tar.gz`), images, `_meta.xml`, `scene.toml` or STAC Item files, and
+    /// patterns of such names in quotes; `@FILE` reads a list of them, one a line, and `-` reads it from standard input. PAN
+    /// and MSS of one acquisition are paired whichever of them came from where.
     #[arg(required = true, value_name = "SCENE")]
     pub scenes: Vec<String>,
+    /// Unpack archives in this folder, a scene at a time. Default: the system's folder for temporary files.
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
 }
 
 /// A pipeline and scenes, as several commands take them.
@@ -79,13 +82,13 @@ impl Input {
 
 impl Scenes {
     /// The deliveries, one per scene, and the places that hold none. Parts of one scene are paired whichever of the places
-    /// they came from.
-    pub fn given(&self) -> Result<Vec<Given>, Failure> {
+    /// they came from. Ends when `stop` is asked to.
+    pub fn given(&self, stop: &Stop) -> Result<Vec<Given>, Failure> {
         let mut paths = Vec::new();
         for scene in &self.scenes {
             add(scene, &mut paths)?;
         }
-        let mut finder = Finder::default();
+        let mut finder = Finder::with_scratch(Scratch::new(self.scratch.clone(), stop.flag()));
         let (mut unreadable, mut seen) = (Vec::new(), HashSet::new());
         for path in paths.into_iter().filter(|path| seen.insert(path.clone())) {
             if let Err(error) = finder.add(&path) {

@@ -21,7 +21,7 @@ use super::{EngineError, look, resolve};
 use crate::config::Pipeline;
 use crate::error::{Class, Error, Result, ResultExt};
 use crate::read;
-use crate::scene::open::Delivery;
+use crate::scene::{Delivery, Unpacked};
 use crate::store::Store;
 
 /// How to run; nothing here changes a pixel.
@@ -218,7 +218,13 @@ impl Dispatcher<'_> {
     fn scene(&self, delivery: &Delivery, pipeline: &Arc<Pipeline>, tally: &mut Tally) -> SceneOutcome {
         let started = Instant::now();
         let mut outcome = SceneOutcome::new(delivery.id().to_owned());
-        let opened = delivery.open();
+        // What was unpacked stays until the scene is done.
+        let mut unpacked = Unpacked::default();
+        let opened = delivery.unpack().and_then(|files| {
+            unpacked = files;
+            delivery.open()
+        });
+        outcome.unpacked_bytes = unpacked.bytes();
         // Should it fail from here on, what is odd about it may be why.
         outcome.warnings = opened.as_ref().map(|scene| scene.warnings.clone()).unwrap_or_default();
         let result = opened.and_then(|scene| resolve(scene, pipeline)).and_then(|plan| {

@@ -144,6 +144,8 @@ pub struct SceneOutcome {
     pub cells_left_out: usize,
     /// Bytes stored.
     pub bytes_written: u64,
+    /// Bytes of images unpacked from archives for it, gone when it ended.
+    pub unpacked_bytes: u64,
     /// What was read of its images, without headers and heights.
     pub reads: Reads,
     /// Samples read over samples there are in the bands that were needed; below 1 when not all cells were made.
@@ -174,6 +176,7 @@ impl SceneOutcome {
             cells_empty: 0,
             cells_left_out: 0,
             bytes_written: 0,
+            unpacked_bytes: 0,
             reads: Reads::default(),
             read_amplification: 0.0,
             decode_amplification: 0.0,
@@ -230,6 +233,8 @@ pub struct Totals {
     pub cells_left_out: usize,
     /// Bytes stored.
     pub bytes_written: u64,
+    /// Bytes of images unpacked from archives for it, gone when it ended.
+    pub unpacked_bytes: u64,
     /// What was read.
     pub reads: Reads,
     /// Values clipped to fit their stored type.

@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::container::{self, Archive, Scratch};
 use super::files::{self, Folder};
-use super::jilin1::name::{self, PartToken};
+use super::jilin1::name;
 use super::naming::{Found, Naming};
 use super::open::{Delivery, Kind};
 use super::{SceneError, sidecar, stac};
@@ -17,14 +19,18 @@ use crate::error;
 pub(super) const SIDECAR: &str = "scene.toml";
 
 /// Finds deliveries, one for each scene, in the order they are first met. A path is a folder with a delivery, a folder of
-/// such folders, an image, its metadata, a sidecar, or a STAC Item that names such files; PAN and MSS are paired wherever
-/// they came from, also with the sibling folder that no path names. What a scene is found to be made of, and its id, do
-/// not depend on the order of the paths.
+/// such folders, an archive of either, an image, its metadata, a sidecar, or a STAC Item that names such files; PAN and MSS
+/// are paired wherever they came from, also with the sibling folder or archive that no path names. What a scene is found
+/// to be made of, and its id, do not depend on the order of the paths.
 #[derive(Debug, Default)]
 pub struct Finder {
     found: Deliveries,
     /// Folders that were looked at.
     folders: HashMap<PathBuf, Deliveries>,
+    /// Archives that were looked into.
+    archives: HashMap<PathBuf, Arc<Archive>>,
+    /// Where they are unpacked.
+    scratch: Scratch,
 }
 
 /// Deliveries in the order they were met, and where each scene stands among them.
@@ -35,15 +41,24 @@ struct Deliveries {
 }
 
 impl Finder {
+    /// One that unpacks archives in `scratch`.
+    pub fn with_scratch(scratch: Scratch) -> Self {
+        Self { scratch, ..Self::default() }
+    }
+
     /// Adds the deliveries at a place; none of them when it fails.
     ///
     /// # Errors
-    /// A [`SceneError`]: the path cannot be read or holds no delivery.
+    /// A [`SceneError`]: the path cannot be read or holds no delivery. An [`super::ArchiveError`]: the archive is refused.
     pub fn add(&mut self, path: &Path) -> error::Result<()> {
         let read = |source| SceneError::Read { path: path.into(), source };
         let absolute = std::path::absolute(path).map_err(read)?;
         let kind = std::fs::metadata(&absolute).map_err(read)?;
-        let met = if kind.is_dir() { self.at_folder(&absolute)? } else { self.at_file(&absolute)? };
+        let met = match () {
+            () if kind.is_dir() => self.at_folder(&absolute)?,
+            () if container::stem(&files::file_name(&absolute)).is_some() => self.at_archive(&absolute)?,
+            () => self.at_file(&absolute)?,
+        };
         met.into_iter().for_each(|delivery| self.found.add(delivery));
         Ok(())
     }
@@ -65,6 +80,59 @@ impl Finder {
                 return Err(no_delivery(folder, &listing));
             }
         }
+        Ok(met)
+    }
+
+    /// Deliveries in an archive, and what the archive of the other part has of their scenes.
+    fn at_archive(&mut self, path: &Path) -> error::Result<Vec<Delivery>> {
+        let archive = self.archive(path)?;
+        let mut met = self.in_archive(&archive, archive.root())?;
+        if met.is_empty() {
+            let (count, images) = archive.summary();
+            let found = match images.first() {
+                Some(first) => format!(
+                    "an archive of {count} files, {} of them TIFF files without a vendor's name, `{first}` the first",
+                    images.len()
+                ),
+                None => format!("an archive of {count} files, no image; archives in archives are not opened"),
+            };
+            return Err(SceneError::NotADelivery { path: path.into(), found, expected: expected() }.into());
+        }
+        let file = files::file_name(path);
+        let stem = container::stem(&file).unwrap_or_default();
+        if let Some(other) = name::of_other_part(stem) {
+            let other = path.with_file_name(format!("{other}{}", file.get(stem.len()..).unwrap_or_default()));
+            if other.is_file() {
+                let other = self.archive(&other)?;
+                let more = self.in_archive(&other, other.root())?;
+                let of_met = |d: &Delivery| met.iter().any(|m| m.id.eq_ignore_ascii_case(&d.id));
+                let more: Vec<_> = more.into_iter().filter(of_met).collect();
+                met.extend(more);
+            }
+        }
+        Ok(met)
+    }
+
+    /// An archive, looked into once.
+    fn archive(&mut self, path: &Path) -> error::Result<Arc<Archive>> {
+        let path = path.canonicalize().map_err(|source| SceneError::Read { path: path.into(), source })?;
+        if let Some(archive) = self.archives.get(&path) {
+            return Ok(Arc::clone(archive));
+        }
+        let archive = Arc::new(Archive::open(&path, &self.scratch)?);
+        self.archives.insert(path, Arc::clone(&archive));
+        Ok(archive)
+    }
+
+    /// Deliveries in a folder of an archive, or if it has none, in the folders in it, however deep.
+    fn in_archive(&mut self, archive: &Arc<Archive>, folder: &Path) -> Result<Vec<Delivery>, SceneError> {
+        let mut met = self.in_folder(folder)?.all.clone();
+        if met.is_empty() {
+            for child in &files::list(folder)?.folders {
+                met.extend(self.in_archive(archive, child)?);
+            }
+        }
+        met.iter_mut().for_each(|delivery| delivery.archives = vec![Arc::clone(archive)]);
         Ok(met)
     }
 
@@ -152,6 +220,11 @@ impl Deliveries {
             let Some(known) = self.all.get_mut(*k) else { continue };
             match (&mut known.kind, &new.kind) {
                 (Kind::Named(images), Kind::Named(more)) => {
+                    for archive in &new.archives {
+                        if !known.archives.iter().any(|known| Arc::ptr_eq(known, archive)) {
+                            known.archives.push(Arc::clone(archive));
+                        }
+                    }
                     more.iter().for_each(|found| add_image(images, found));
                     // Names that differ in case alone are one scene, whichever of them came first.
                     known.id = new.id.min(std::mem::take(&mut known.id));
@@ -196,30 +269,21 @@ fn look(listing: &Folder) -> Result<Deliveries, SceneError> {
         let mut both = Vec::new();
         with_sibling(image)?.iter().for_each(|image| add_image(&mut both, image));
         if let Some(first) = both.first() {
-            found.add(Delivery { id: first.name.scene_id(), kind: Kind::Named(both) });
+            found.add(Delivery { id: first.name.scene_id(), kind: Kind::Named(both), archives: Vec::new() });
         }
     }
     Ok(found)
 }
 
 fn of_sidecar(path: &Path) -> Delivery {
-    Delivery { id: sidecar::id(path), kind: Kind::Sidecar(path.into()) }
+    Delivery { id: sidecar::id(path), kind: Kind::Sidecar(path.into()), archives: Vec::new() }
 }
 
 /// An image, and the image of the other part in the sibling folder `…_PAN` or `…_MSS`, if there is one.
 fn with_sibling(found: Found) -> Result<Vec<Found>, SceneError> {
     let sibling = || {
         let folder = found.image.parent()?;
-        let (name, parent) = (files::file_name(folder), folder.parent()?);
-        let own = name::parse(&name)?;
-        let (this, other) = match own.part? {
-            PartToken::Pan => ("PAN", "MSS"),
-            PartToken::Mss => ("MSS", "PAN"),
-            PartToken::Psh | PartToken::Band(_) => return None,
-        };
-        // The part stands behind the stem, so the camera `MSS` in front of it is left alone.
-        let (stem, tail) = name.split_at_checked(own.stem.len())?;
-        let other = parent.join(format!("{stem}{}", tail.to_ascii_uppercase().replace(this, other)));
+        let other = folder.with_file_name(name::of_other_part(&files::file_name(folder))?);
         other.is_dir().then_some(other)
     };
     let mut both = Vec::new();
@@ -242,17 +306,24 @@ fn odd_name(file: &str) -> Option<String> {
 fn no_delivery(folder: &Path, listing: &Folder) -> SceneError {
     let names: Vec<_> = listing.files.iter().map(|p| files::file_name(p)).collect();
     let images: Vec<_> = names.iter().filter(|n| files::tiff_stem(n).is_some()).collect();
+    let archives = names.iter().filter(|n| container::stem(n).is_some()).count();
     let found = match (names.iter().find_map(|n| odd_name(n)), images.first()) {
         (Some(odd), _) => odd,
+        (None, None) if archives > 0 => {
+            format!(
+                "{archives} archives, which are opened when they are named themselves, as by `\"{}/*\"`",
+                folder.display()
+            )
+        }
         (None, Some(first)) => format!("{} TIFF files without a vendor's name, `{first}` the first", images.len()),
         (None, None) => format!("{} files and {} folders, no image", listing.files.len(), listing.folders.len()),
     };
-    SceneError::NotADelivery {
-        path: folder.into(),
-        found,
-        expected: format!(
-            "images named as `JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_PAN.tif` or \
-             `GF2_PMS2_E102.1_N31.7_20201109_L1A0005176265-MSS2.tiff`, or a `{SIDECAR}`"
-        ),
-    }
+    SceneError::NotADelivery { path: folder.into(), found, expected: expected() }
+}
+
+fn expected() -> String {
+    format!(
+        "images named as `JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_PAN.tif` or \
+         `GF2_PMS2_E102.1_N31.7_20201109_L1A0005176265-MSS2.tiff`, or a `{SIDECAR}`"
+    )
 }

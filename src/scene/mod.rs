@@ -7,6 +7,7 @@
 mod assemble;
 mod coefficients;
 mod companion;
+mod container;
 pub mod error;
 mod files;
 mod find;
@@ -33,6 +34,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use container::{ArchiveError, Scratch, Unpacked};
 pub use error::SceneError;
 pub use identity::{Identity, identity};
 pub use level::{Processed, Processing};

@@ -4,17 +4,21 @@
 //! folders or files a path names, a scene is the same scene with the same id.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::container::{Archive, Unpacked};
 pub use super::find::Finder;
 use super::naming::{Found, Naming};
 use super::{Scene, SceneError, gaofen, jilin1, sidecar};
 use crate::error::{self, ResultExt};
 
 /// Files that make up one scene, found but not yet read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Delivery {
     pub(super) id: String,
     pub(super) kind: Kind,
+    /// Archives that some of them stand in; their folders are there as long as this is.
+    pub(super) archives: Vec<Arc<Archive>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +41,28 @@ impl Delivery {
             Kind::Named(images) => images.iter().map(|found| found.image.as_path()).collect(),
             Kind::Sidecar(path) => vec![path],
         }
+    }
+
+    /// Where a file of the scene stands, for people: in its archive, if it came in one.
+    pub fn origin(&self, file: &Path) -> PathBuf {
+        self.archives.iter().find_map(|archive| archive.origin(file)).unwrap_or_else(|| file.into())
+    }
+
+    /// Unpacks the images that stand in archives; they are there until what this returns is dropped. To be called before
+    /// anything of an image but its header is read: until then its pixels are zeros. Of a delivery in a folder, nothing.
+    ///
+    /// # Errors
+    /// A [`super::ArchiveError`] with the scene's id.
+    pub fn unpack(&self) -> error::Result<Unpacked> {
+        let mut unpacked = Unpacked::default();
+        for archive in &self.archives {
+            let more = archive.unpack(&self.paths());
+            unpacked.add(more.within(|context| {
+                context.scene = Some(self.id.clone());
+                context.stage = Some("scene");
+            })?);
+        }
+        Ok(unpacked)
     }
 
     /// Reads the scene: metadata and image headers, no pixels.
@@ -67,13 +93,19 @@ fn open_named(id: &str, images: &[Found]) -> Result<Scene, SceneError> {
     if of_gaofen.is_empty() { jilin1::open(id, &of_jilin1) } else { gaofen::open(id, &of_gaofen) }
 }
 
-/// Reads the one scene that `path` names.
+/// Reads the one scene that `path` names, which is no archive: the files of one go with its [`Delivery`].
 ///
 /// # Errors
 /// A [`SceneError`]: nothing or more than one scene there, or the scene cannot be read.
 pub fn open(path: &Path) -> error::Result<Scene> {
     let deliveries = group(std::slice::from_ref(&path.to_path_buf()))?;
     match deliveries.as_slice() {
+        [one] if !one.archives.is_empty() => Err(SceneError::Unsupported {
+            path: path.into(),
+            what: "an archive here".into(),
+            remedy: "use `Finder`, and `Delivery::unpack` before pixels are read".into(),
+        }
+        .into()),
         [one] => one.open(),
         many => {
             let ids: Vec<_> = many.iter().take(5).map(|d| format!("`{}`", d.id)).collect();

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::panic, reason = "a failed expectation says what it found")]
 
+mod archives;
 mod bad_input;
 mod commands;
 mod delivery;

@@ -162,6 +162,20 @@ fn is_digits(token: &str) -> bool {
     token.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// Name of a folder or archive with the multispectral part of what the one of this name has the panchromatic part of, or
+/// the other way round.
+pub(in crate::scene) fn of_other_part(name: &str) -> Option<String> {
+    let own = parse(name)?;
+    let (this, other) = match own.part? {
+        PartToken::Pan => ("PAN", "MSS"),
+        PartToken::Mss => ("MSS", "PAN"),
+        PartToken::Psh | PartToken::Band(_) => return None,
+    };
+    // The part stands behind the stem, so the camera `MSS` in front of it is left alone.
+    let (stem, tail) = name.split_at_checked(own.stem.len())?;
+    Some(format!("{stem}{}", tail.to_ascii_uppercase().replace(this, other)))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
