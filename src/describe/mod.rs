@@ -5,6 +5,8 @@
 //! out.
 
 mod dimap;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod landsat;
 
 use std::fmt::Write as _;

@@ -1,0 +1,46 @@
+//! Readers of this module on any bytes, for [`crate::fuzzing`].
+
+use std::path::Path;
+
+use super::{Raster, Scratch, Shapes};
+
+/// Most samples that are compared.
+const MOST_SAMPLES: usize = 1 << 18;
+
+/// Simple TIFFs: pixels are those of GDAL, or an error.
+pub fn tiff(folder: &Path, data: &[u8]) {
+    // Other formats are GDAL's alone.
+    if !data.starts_with(b"II") && !data.starts_with(b"MM") {
+        return;
+    }
+    let path = folder.join("a.tif");
+    assert!(std::fs::write(&path, data).is_ok());
+    let Ok(raster) = Raster::open(&path) else { return };
+    let (window, bands) = (raster.window(), raster.bands());
+    let samples = window.pixels().saturating_mul(bands);
+    if raster.simple.is_none() || samples == 0 || samples > MOST_SAMPLES {
+        return;
+    }
+    let all: Vec<usize> = (0..bands).collect();
+    let mut ours = vec![0.0; samples];
+    if raster.read_together(&all, window, &mut Scratch::default(), &mut ours).is_err() {
+        return;
+    }
+    let mut plane = vec![0.0; window.pixels()];
+    for band in all {
+        let theirs = raster.read_decimated(band, window, (window.rows, window.cols), &mut plane);
+        assert!(theirs.is_ok(), "GDAL cannot read band {band}: {theirs:?}");
+        let ours = ours.iter().skip(band).step_by(bands);
+        let differs = ours.zip(&plane).position(|(a, b)| a.to_bits() != b.to_bits());
+        assert!(differs.is_none(), "band {band} differs at {differs:?}");
+    }
+}
+
+/// Shapes, as GeoJSON: every coordinate is a number.
+pub fn shapes(folder: &Path, data: &[u8]) {
+    let path = folder.join("a.geojson");
+    assert!(std::fs::write(&path, data).is_ok());
+    if let Ok(shapes) = Shapes::open(&path) {
+        assert!(!shapes.layers().is_empty() && shapes.layers().iter().all(|(_, list)| !list.is_empty()));
+    }
+}
