@@ -11,8 +11,30 @@ const MOST_BYTES: usize = 1 << 16;
 
 /// What texts are made of, and numbers at limits.
 const TOKENS: [&str; 24] = [
-    "0", "-1", "1e999", "nan", "inf", "4294967295", "18446744073709551615", "-0.0", "\"", "'", "\n", "\0", "=", "[", "]", "{",
-    "}", "<a>", "</a>", "_", ".", "../", "é", "\u{feff}",
+    "0",
+    "-1",
+    "1e999",
+    "nan",
+    "inf",
+    "4294967295",
+    "18446744073709551615",
+    "-0.0",
+    "\"",
+    "'",
+    "\n",
+    "\0",
+    "=",
+    "[",
+    "]",
+    "{",
+    "}",
+    "<a>",
+    "</a>",
+    "_",
+    ".",
+    "../",
+    "é",
+    "\u{feff}",
 ];
 
 /// A little generator of numbers, always the same ones.
@@ -78,6 +100,36 @@ fn shake(name: &str, rounds: usize) {
         let start = Instant::now();
         target(folder.path(), &data);
         assert!(start.elapsed() < Duration::from_secs(5));
+    }
+}
+
+/// What a reader that calls itself for everything inside of something would run out of stack with.
+#[test]
+fn nothing_is_nested_too_deep() {
+    crate::read::prepare_gdal(64 << 20);
+    let folder = tempfile::tempdir().unwrap();
+    let deep = |start: &str, piece: &str, end: &str, times: usize| {
+        [start.to_string(), piece.repeat(times), end.repeat(times)].concat()
+    };
+    for times in [200, 15_000] {
+        let texts = [
+            deep("schema = 1\n", "a.", "", times) + "a = 1\n",
+            deep("schema = 1\n[", "a.", "", times) + "a]\n",
+            deep("schema = 1\na = ", "[", "]", times),
+            deep("schema = 1\na = ", "{ a = ", "}", times),
+            deep("{\"type\": \"Feature\", \"a\": ", "[", "]", times) + "}",
+            deep("{\"type\": \"Feature\", \"a\": ", "{\"a\": ", "}", times) + "}",
+            deep("", "<Upload>", "</Upload>", times),
+            deep("<Dimap_Document>", "<a b='c'>", "</a>", times) + "</Dimap_Document>",
+            deep("", "(", ")", times),
+            deep("a", "**-a", "", times),
+            deep("geometry", ".a", "", times) + "=1",
+            deep("geometry.height=", "[", "]", times),
+            deep("input.a=", "{a=", "}", times),
+        ];
+        for (_, target) in TARGETS {
+            texts.iter().for_each(|text| target(folder.path(), text.as_bytes()));
+        }
     }
 }
 

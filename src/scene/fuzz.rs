@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use super::gaofen::name as gaofen;
 use super::jilin1::name as jilin1;
 use super::naming::Naming;
-use super::{Calibration, Role, Rpc, Scene, SensorModel, coefficients, files, footprint, metadata, rpc_file, sidecar, stac};
+use super::{
+    Calibration, Role, Rpc, Scene, SensorModel, coefficients, files, footprint, metadata, rpc_file, sidecar, stac,
+};
 
 /// Names of images and metadata. The id of a scene is a name too, that of the same scene.
 pub fn names(_: &Path, data: &[u8]) {
