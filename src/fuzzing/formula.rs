@@ -22,18 +22,19 @@ fn resolve(name: &str) -> Option<Operand> {
 
 /// Formulas: what was read, written with all its brackets, is read the same; it can be computed, and a value is one of the
 /// steps written out.
-pub fn formula(_: &Path, data: &[u8]) {
-    let Ok(found) = Formula::parse(&String::from_utf8_lossy(data), &resolve) else { return };
+pub fn formula(_: &Path, data: &[u8]) -> bool {
+    let Ok(found) = Formula::parse(&String::from_utf8_lossy(data), &resolve) else { return false };
     let mut out = [0.0];
     let inputs = VALUES.each_ref().map(|v| Input { samples: std::slice::from_ref(v), linear: Linear::IDENTITY });
     evaluate(&found.steps, found.result, &inputs, &mut Scratch::default(), &mut out);
     assert!(out[0].is_finite() || out[0].is_nan(), "{out:?}");
-    let Some((text, depth)) = written(&found) else { return };
+    let Some((text, depth)) = written(&found) else { return false };
     if text.len() > 4096 || depth > 30 {
-        return;
+        return false;
     }
     let again = Formula::parse(&text, &resolve);
     assert!(again.as_ref().is_ok_and(|again| *again == found), "{text}\n{found:?}\n{again:?}");
+    true
 }
 
 /// The steps as one text, and how deep its brackets are; `None` with constants that are no finite numbers, or when it is

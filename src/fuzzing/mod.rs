@@ -16,8 +16,8 @@ use crate::config;
 use crate::read::Raster;
 use crate::{describe, read, scene, store};
 
-/// A reader with its promises, on bytes, with a folder for its files.
-pub type Target = fn(&Path, &[u8]);
+/// A reader with its promises, on bytes, with a folder for its files. True if the bytes were what it reads.
+pub type Target = fn(&Path, &[u8]) -> bool;
 
 /// All targets by name; `fuzz/fuzz_targets` and `fuzz/seeds` have the same names.
 pub const TARGETS: [(&str, Target); 17] = [
@@ -45,46 +45,50 @@ pub fn run(name: &str, data: &[u8]) {
     read::prepare_gdal(64 << 20);
     let folder = std::env::temp_dir().join(format!("fieldglow-fuzz-{}", std::process::id()));
     assert!(std::fs::create_dir_all(&folder).is_ok(), "{folder:?}");
-    TARGETS.iter().filter(|(known, _)| *known == name).for_each(|(_, target)| target(&folder, data));
+    TARGETS.iter().filter(|(known, _)| *known == name).for_each(|(_, target)| {
+        target(&folder, data);
+    });
 }
 
 /// Pipeline files: a checked pipeline written as one is the same pipeline.
-fn pipeline(folder: &Path, data: &[u8]) {
+fn pipeline(folder: &Path, data: &[u8]) -> bool {
     let path = Path::new("pipeline.toml");
-    let Ok(pipeline) = config::parse(&String::from_utf8_lossy(data), path, folder, &[]) else { return };
+    let Ok(pipeline) = config::parse(&String::from_utf8_lossy(data), path, folder, &[]) else { return false };
     let table = toml::Table::try_from(&pipeline);
     assert!(table.is_ok(), "{table:?}");
     let text = format!("schema = 1\n{}", table.unwrap_or_default());
     let again = config::parse(&text, path, folder, &[]);
     assert!(again.as_ref().is_ok_and(|again| *again == pipeline), "{pipeline:?}\n{text}\n{again:?}");
+    true
 }
 
 /// `--set`, on a pipeline file.
-fn overrides(folder: &Path, data: &[u8]) {
+fn overrides(folder: &Path, data: &[u8]) -> bool {
     let text = include_str!("../../pipelines/agriculture.toml");
-    let _ = config::parse(text, Path::new("pipeline.toml"), folder, &[String::from_utf8_lossy(data).into_owned()]);
+    config::parse(text, Path::new("pipeline.toml"), folder, &[String::from_utf8_lossy(data).into_owned()]).is_ok()
 }
 
 /// Checks of finished files: what is valid is valid by its structure, and can be read.
-fn cog(folder: &Path, data: &[u8]) {
+fn cog(folder: &Path, data: &[u8]) -> bool {
     let name = Path::new("a.tif");
     let full = cog::validate_bytes(name, data.to_vec(), Depth::Full);
     let structure = cog::validate_bytes(name, data.to_vec(), Depth::Structure);
-    let Ok(full) = full else { return };
+    let Ok(full) = full else { return false };
     assert!(structure.is_ok(), "{structure:?}");
     if !full.is_valid() {
-        return;
+        return false;
     }
     assert!(structure.is_ok_and(|s| s.is_valid()));
     let path = folder.join("cog.tif");
     assert!(std::fs::write(&path, data).is_ok());
     let raster = Raster::open(&path);
     assert!(raster.is_ok(), "{raster:?}");
+    true
 }
 
 /// Checks of STAC documents, and of the files an Item names; a document is written as it was read.
-fn stac_document(_: &Path, data: &[u8]) {
-    let Ok(document) = serde_json::from_slice::<serde_json::Value>(data) else { return };
+fn stac_document(_: &Path, data: &[u8]) -> bool {
+    let Ok(document) = serde_json::from_slice::<serde_json::Value>(data) else { return false };
     let mut problems = catalog::validate(&document);
     problems.extend(catalog::conform_item_in(&document, |_| Ok((3, Cursor::new(b"abc")))));
     for problem in problems {
@@ -92,4 +96,5 @@ fn stac_document(_: &Path, data: &[u8]) {
     }
     let again = serde_json::from_slice::<serde_json::Value>(&catalog::to_bytes(&document));
     assert!(again.as_ref().is_ok_and(|again| *again == document), "{document}\n{again:?}");
+    true
 }

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Names of images and metadata. The id of a scene is a name too, that of the same scene.
-pub fn names(_: &Path, data: &[u8]) {
+pub fn names(_: &Path, data: &[u8]) -> bool {
     let name = String::from_utf8_lossy(data);
     if let Some(found) = jilin1::parse(&name) {
         let id = found.scene_id();
@@ -27,17 +27,21 @@ pub fn names(_: &Path, data: &[u8]) {
         let is_tile = matches!(found.part, Some(gaofen::PartToken::Tile(_)));
         assert_eq!(gaofen::is_tile_of(&id, &found.stem), is_tile, "{name}");
     }
+    let mut is_name = false;
     for file in [format!("{name}.tif"), name.to_string()] {
         if let Some(naming) = Naming::of_image(&file) {
+            is_name = true;
             check_id(&naming.scene_id());
             assert!(naming.same_scene(&naming) && naming.order() < 300, "{name}");
         }
     }
     for file in [format!("{name}_meta.xml"), format!("{name}.xml"), name.to_string()] {
         if let Some(naming) = Naming::of_metadata(&file) {
+            is_name = true;
             check_id(&naming.scene_id());
         }
     }
+    is_name
 }
 
 /// Ids become names of folders and keys.
@@ -46,8 +50,8 @@ fn check_id(id: &str) {
 }
 
 /// Metadata of all vendors: what is found is within its limits.
-pub fn metadata(_: &Path, data: &[u8]) {
-    let Ok(found) = metadata::parse(Path::new("a_meta.xml"), &files::decode(data)) else { return };
+pub fn metadata(_: &Path, data: &[u8]) -> bool {
+    let Ok(found) = metadata::parse(Path::new("a_meta.xml"), &files::decode(data)) else { return false };
     if let Some(sun) = found.sun {
         assert!((0.0..=180.0).contains(&sun.zenith.0), "{sun:?}");
         assert!(sun.azimuth_deg.is_none_or(|a| (0.0..=360.0).contains(&a)), "{sun:?}");
@@ -62,6 +66,7 @@ pub fn metadata(_: &Path, data: &[u8]) {
     }
     assert!(found.biases.iter().flatten().flatten().all(|bias| bias.is_finite()));
     assert!(found.cloud_percent.is_none_or(|p| (0.0..=100.0).contains(&p)), "{:?}", found.cloud_percent);
+    true
 }
 
 fn on_earth((lon, lat): &(f64, f64)) -> bool {
@@ -69,14 +74,15 @@ fn on_earth((lon, lat): &(f64, f64)) -> bool {
 }
 
 /// RPC files: a model written again, in both forms, is the same model.
-pub fn rpc(_: &Path, data: &[u8]) {
+pub fn rpc(_: &Path, data: &[u8]) -> bool {
     let path = Path::new("a_rpc.txt");
-    let Ok(rpc) = rpc_file::parse(path, &files::decode(data)) else { return };
+    let Ok(rpc) = rpc_file::parse(path, &files::decode(data)) else { return false };
     check_rpc(&rpc);
     for text in [rpc_txt(&rpc), rpb(&rpc)] {
         let again = rpc_file::parse(path, &text);
         assert!(again.as_ref().is_ok_and(|again| *again == rpc), "{rpc:?}\n{text}\n{again:?}");
     }
+    true
 }
 
 fn check_rpc(rpc: &Rpc) {
@@ -130,7 +136,7 @@ fn rpb(rpc: &Rpc) -> String {
 }
 
 /// `scene.toml` beside an image: the scene names no file elsewhere, and its numbers are sane.
-pub fn sidecar(folder: &Path, data: &[u8]) {
+pub fn sidecar(folder: &Path, data: &[u8]) -> bool {
     let image = folder.join("image.tif");
     if !image.exists() {
         assert!(std::fs::write(&image, include_bytes!("../../fuzz/seeds/tiff/plain.tif")).is_ok());
@@ -138,9 +144,9 @@ pub fn sidecar(folder: &Path, data: &[u8]) {
     let path = folder.join("scene.toml");
     assert!(std::fs::write(&path, data).is_ok());
     check_id(&sidecar::id(&path));
-    if let Ok(scene) = sidecar::open(&path) {
-        check_scene(folder, &scene);
-    }
+    let Ok(scene) = sidecar::open(&path) else { return false };
+    check_scene(folder, &scene);
+    true
 }
 
 fn check_scene(folder: &Path, scene: &Scene) {
@@ -162,15 +168,16 @@ pub fn is_sidecar(text: &str) -> bool {
 }
 
 /// `coefficients.toml`: coefficients are numbers that can be used.
-pub fn coefficients(folder: &Path, data: &[u8]) {
+pub fn coefficients(folder: &Path, data: &[u8]) -> bool {
     assert!(std::fs::write(folder.join(coefficients::FILE), data).is_ok());
-    let Ok(user) = coefficients::User::beside(&folder.join("a.tif")) else { return };
+    let Ok(user) = coefficients::User::beside(&folder.join("a.tif")) else { return false };
     for (satellite, sensor, role) in [("GF2", "PMS1", Role::B), ("GF1", "PMS2", Role::Pan), ("GF6", "WFV", Role::N)] {
         if let Some(calibration) = user.calibration(satellite, sensor, 2021, role) {
             check_calibration(&calibration);
             assert!(user.file_for(satellite, sensor, 2021).is_some());
         }
     }
+    true
 }
 
 fn check_calibration(calibration: &Calibration) {
@@ -180,22 +187,23 @@ fn check_calibration(calibration: &Calibration) {
 }
 
 /// STAC Items as scenes: relative references stay below the folder.
-pub fn stac_scene(folder: &Path, data: &[u8]) {
+pub fn stac_scene(folder: &Path, data: &[u8]) -> bool {
     let text = files::decode(data);
     for file in ["a.tif", "a_meta.xml", "a_rpc.txt"].map(|name| folder.join(name)) {
         assert!(file.exists() || std::fs::write(&file, "").is_ok());
     }
-    let Ok(item) = stac::parse(&folder.join("item.json"), &text) else { return };
+    let Ok(item) = stac::parse(&folder.join("item.json"), &text) else { return false };
     assert!(!item.data.is_empty());
     let is_elsewhere = |path: &&PathBuf| !path.starts_with(folder);
     // An absolute reference goes where it says.
     for path in item.data.iter().chain(&item.metadata).filter(is_elsewhere) {
         assert!(path.is_absolute(), "{path:?}");
     }
+    true
 }
 
 /// A footprint `.shp`; its index and table are those of one polygon.
-pub fn footprint(folder: &Path, data: &[u8]) {
+pub fn footprint(folder: &Path, data: &[u8]) -> bool {
     const SEED: [(&str, &[u8]); 2] = [
         ("a.shx", include_bytes!("../../fuzz/seeds/polygon.shx")),
         ("a.dbf", include_bytes!("../../fuzz/seeds/polygon.dbf")),
@@ -206,7 +214,7 @@ pub fn footprint(folder: &Path, data: &[u8]) {
     }
     let path = folder.join("a.shp");
     assert!(std::fs::write(&path, data).is_ok());
-    if let Some(corners) = footprint::corners(&path) {
-        assert!(corners.iter().all(on_earth), "{corners:?}");
-    }
+    let Some(corners) = footprint::corners(&path) else { return false };
+    assert!(corners.iter().all(on_earth), "{corners:?}");
+    true
 }
