@@ -8,7 +8,7 @@ mod formula;
 mod tests;
 
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::catalog;
 use crate::cog::{self, Depth};
@@ -50,14 +50,26 @@ pub fn run(name: &str, data: &[u8]) {
     });
 }
 
+/// A folder for pipeline files, with the DEMs that those of this repository name.
+fn beside_dems(folder: &Path) -> PathBuf {
+    let base = folder.join("pipelines");
+    for dem in ["out/delivery/dem.tif", "out/night/dem.tif"].map(|name| folder.join(name)) {
+        if !dem.exists() {
+            let made = [&base, &dem.with_file_name("")].map(std::fs::create_dir_all);
+            assert!(made.iter().all(Result::is_ok) && std::fs::write(&dem, "").is_ok());
+        }
+    }
+    base
+}
+
 /// Pipeline files: a checked pipeline written as one is the same pipeline.
 fn pipeline(folder: &Path, data: &[u8]) -> bool {
-    let path = Path::new("pipeline.toml");
-    let Ok(pipeline) = config::parse(&String::from_utf8_lossy(data), path, folder, &[]) else { return false };
+    let (path, base) = (Path::new("pipeline.toml"), &beside_dems(folder));
+    let Ok(pipeline) = config::parse(&String::from_utf8_lossy(data), path, base, &[]) else { return false };
     let table = toml::Table::try_from(&pipeline);
     assert!(table.is_ok(), "{table:?}");
     let text = format!("schema = 1\n{}", table.unwrap_or_default());
-    let again = config::parse(&text, path, folder, &[]);
+    let again = config::parse(&text, path, base, &[]);
     assert!(again.as_ref().is_ok_and(|again| *again == pipeline), "{pipeline:?}\n{text}\n{again:?}");
     true
 }
@@ -65,7 +77,8 @@ fn pipeline(folder: &Path, data: &[u8]) -> bool {
 /// `--set`, on a pipeline file.
 fn overrides(folder: &Path, data: &[u8]) -> bool {
     let text = include_str!("../../pipelines/agriculture.toml");
-    config::parse(text, Path::new("pipeline.toml"), folder, &[String::from_utf8_lossy(data).into_owned()]).is_ok()
+    let set = String::from_utf8_lossy(data).into_owned();
+    config::parse(text, Path::new("pipeline.toml"), &beside_dems(folder), &[set]).is_ok()
 }
 
 /// Checks of finished files: what is valid is valid by its structure, and can be read.
