@@ -4,8 +4,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
+EACH ?= 60
 
-.PHONY: help deps build demo test test-offline lint reference docs deny oracle picture
+.PHONY: help deps build demo test test-offline fuzz lint reference docs deny oracle picture
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -24,6 +25,9 @@ test: test-offline ## Run all tests, also those that need Ceph, moto and azurite
 
 test-offline: deps ## Run all tests that need no other program's server
 	$(CARGO) test --workspace --locked
+
+fuzz: deps ## Fuzz every reader of bytes from outside, two at a time, each for EACH seconds
+	@scripts/fuzz.sh $(EACH)
 
 lint: deps ## Check format, lints, and that the generated documentation is up to date
 	$(CARGO) fmt --all --check

@@ -15,6 +15,9 @@ pub mod describe;
 pub mod engine;
 pub mod error;
 pub mod examine;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod geometry;
 pub mod grid;
 pub mod picture;

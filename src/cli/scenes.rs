@@ -163,3 +163,29 @@ fn one(word: &str, paths: &mut Vec<PathBuf>) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        // Patterns are left out: what they find is up to the folder.
+        #[test]
+        fn a_list_of_any_bytes_gives_a_path_for_each_line_or_an_error(
+            bytes in prop::collection::vec(any::<u8>().prop_filter("no pattern", |b| !b"*?[".contains(b)), 0..300)
+        ) {
+            let mut paths = Vec::new();
+            if list("a", bytes.as_slice(), &mut paths).is_ok() {
+                let text = String::from_utf8(bytes).unwrap();
+                prop_assert!(paths.len() <= text.lines().count() && paths.iter().all(|p| p.as_os_str() != ""));
+            }
+        }
+
+        #[test]
+        fn no_text_after_a_scheme_breaks_it(scheme in "(file|FILE|s3|)", rest in "\\PC{0,40}") {
+            let _ = one(&format!("{scheme}://{rest}"), &mut Vec::new());
+        }
+    }
+}

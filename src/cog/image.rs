@@ -36,6 +36,12 @@ pub(super) struct Image {
     pub byte_counts: Vec<u64>,
 }
 
+/// Most samples of a pixel: their number has 16 bits.
+///
+/// # Reference
+/// TIFF 6.0, SamplesPerPixel.
+const MOST_SAMPLES: u64 = u16::MAX as u64;
+
 impl Image {
     /// Reads what a directory says of its image.
     pub fn read<R: Read + Seek>(tiff: &mut Tiff<R>, directory: &Directory) -> Result<Self, CogError> {
@@ -67,6 +73,9 @@ impl Image {
             let found = format!("{rows}, {cols}, {samples}, {block_rows}, {block_cols}");
             let field = at("rows, columns, samples, rows and columns of a block");
             return Err(tiff.malformed(&field, "all above 0", found));
+        }
+        if samples > MOST_SAMPLES {
+            return Err(tiff.malformed(&at("samples"), &format!("at most {MOST_SAMPLES}"), samples));
         }
         let planes = if separate { samples } else { 1 };
         let blocks =

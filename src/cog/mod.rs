@@ -14,6 +14,8 @@ pub mod codec;
 mod directory;
 pub mod geokeys;
 pub mod ghost;
+#[cfg(test)]
+mod hostile;
 mod image;
 pub mod layout;
 pub mod metadata;

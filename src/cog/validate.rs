@@ -116,6 +116,8 @@ pub fn validate_bytes(name: &Path, mut bytes: Vec<u8>, depth: Depth) -> Result<R
 struct Claim {
     stated: Vec<Stated>,
     integer: bool,
+    /// Every block is there, and none twice.
+    is_whole: bool,
 }
 
 fn conclude(
@@ -127,6 +129,10 @@ fn conclude(
     match found {
         Err(error @ CogError::Malformed { .. }) => report.error("C1", error.to_string()),
         Err(error) => return Err(error),
+        // What is not there would be counted for as long as a few bytes say.
+        Ok(claim) if depth == Depth::Full && !claim.is_whole => {
+            report.warn("C18", "pixels were not counted: blocks are missing, or are more than the file has room for");
+        }
         Ok(claim) if depth == Depth::Full => match recount() {
             Ok(counted) => check_statistics(&claim.stated, &counted, claim.integer, &mut report),
             Err(error) => report.error("C1", format!("GDAL cannot read the file: {}", chain(&error))),
@@ -183,7 +189,9 @@ fn look<R: Read + Seek>(path: &Path, source: R, depth: Depth, report: &mut Repor
     if depth == Depth::Full {
         check_frames(&mut tiff, ghost.as_ref(), &images, report)?;
     }
-    Ok(Claim { stated, integer: main.integer })
+    let held = main.byte_counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
+    let is_whole = held <= tiff.length() && main.blocks().all(|(offset, count)| offset != 0 && count != 0);
+    Ok(Claim { stated, integer: main.integer, is_whole })
 }
 
 fn check_siblings(path: &Path, report: &mut Report) {
@@ -273,7 +281,9 @@ fn check_masks(masks: &[&Image], levels: &[&Image], report: &mut Report) {
             report.error("C15", format!("the mask of {} is cut into other blocks than its image", mask.size()));
             continue;
         }
-        let follows = |((offset, count), mask): &((u64, u64), u64)| *mask == 0 || offset + count + 8 == *mask;
+        let follows = |((offset, count), mask): &((u64, u64), u64)| {
+            *mask == 0 || offset.checked_add(*count).and_then(|end| end.checked_add(8)) == Some(*mask)
+        };
         let pairs = level.blocks().zip(mask.offsets.iter().copied());
         let astray = if level.separate { 0 } else { pairs.filter(|pair| !follows(pair)).count() };
         report.expect(astray == 0, "C15", || {

@@ -85,16 +85,15 @@ impl<'a> Reader<'a> {
             .find(|n| n.has_tag_name("Located_Geometric_Values") && text_of(*n, "LOCATION_TYPE") == Some("Center"));
         let center = center.ok_or_else(|| self.wrong("Located_Geometric_Values", "values of the centre", None))?;
         let time = self.text(center, "TIME")?;
-        if time.parse::<jiff::Timestamp>().is_err() {
-            return Err(self.wrong("TIME", "a time in UTC, as `2022-05-19T05:55:43.122330Z`", Some(time)));
-        }
+        let time = super::time(time)
+            .ok_or_else(|| self.wrong("TIME", "a time in UTC, as `2022-05-19T05:55:43.122330Z`", Some(time)))?;
         let mission = text_of(self.root, "MISSION").unwrap_or("pleiades");
         let index = text_of(self.root, "MISSION_INDEX").unwrap_or_default();
         let fill = self.special("NODATA")?.unwrap_or(0.0);
         Ok(Draft {
             source: self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             id: self.id(),
-            time: time.to_string(),
+            time,
             level: text_of(self.root, "PROCESSING_LEVEL").map(ToString::to_string),
             constellation: if mission.to_ascii_uppercase().starts_with("SPOT") { "spot" } else { "pleiades" },
             platform: format!("{mission}{index}").to_ascii_lowercase().replace(' ', "-"),

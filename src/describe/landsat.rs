@@ -72,9 +72,8 @@ pub(super) fn draft(path: &Path, text: &str) -> Result<Draft, DescribeError> {
     }
     let id = fields.text("LANDSAT_PRODUCT_ID")?.to_string();
     let time = format!("{}T{}", fields.text("DATE_ACQUIRED")?, fields.text("SCENE_CENTER_TIME")?);
-    if time.parse::<jiff::Timestamp>().is_err() {
-        return Err(fields.wrong("SCENE_CENTER_TIME", "a time in UTC, as `15:54:15.7884640Z`"));
-    }
+    let time =
+        super::time(&time).ok_or_else(|| fields.wrong("SCENE_CENTER_TIME", "a time in UTC, as `15:54:15.7884640Z`"))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let (mut pan, mut colors) = (Vec::new(), Vec::new());
     for (number, role, min, max) in BANDS {

@@ -5,6 +5,8 @@
 //! out.
 
 mod dimap;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod landsat;
 
 use std::fmt::Write as _;
@@ -236,6 +238,12 @@ impl Draft {
     }
 }
 
+/// A time as it stands if TOML takes it so, else in its full form; `None` if it is no time.
+fn time(text: &str) -> Option<String> {
+    let time = text.parse::<jiff::Timestamp>().ok()?.to_string();
+    [text.to_string(), time].into_iter().find(|t| t.parse::<toml::value::Datetime>().is_ok_and(|t| t.offset.is_some()))
+}
+
 /// An azimuth from 0 to 360.
 fn azimuth(degrees: f64) -> f64 {
     degrees.rem_euclid(360.0)
@@ -244,6 +252,15 @@ fn azimuth(degrees: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_written_as_toml_takes_them() {
+        assert_eq!(time("2022-05-19T05:55:43.122330Z").as_deref(), Some("2022-05-19T05:55:43.122330Z"));
+        assert_eq!(time("2017-08-13T2320Z").as_deref(), Some("2017-08-13T23:20:00Z"));
+        for text in ["2017-08-13", "-000001-01-01T00:00:00Z", "today"] {
+            assert_eq!(time(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_folder_must_hold_one_known_file() {

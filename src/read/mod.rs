@@ -6,6 +6,8 @@
 //! that is empty opens another one. GDAL's 1-based bands and its (columns, rows) order do not leave this folder.
 
 mod account;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod shapes;
 mod terrain;
 mod tiff;

@@ -109,7 +109,7 @@ pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, SceneError> {
     Ok(decode(&read(path, limit)?))
 }
 
-fn decode(bytes: &[u8]) -> String {
+pub(super) fn decode(bytes: &[u8]) -> String {
     let (encoding, mark) = encoding_rs::Encoding::for_bom(bytes).unwrap_or((encoding_rs::UTF_8, 0));
     if encoding != encoding_rs::UTF_8 {
         return encoding.decode(bytes).0.into_owned();

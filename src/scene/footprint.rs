@@ -25,7 +25,7 @@ pub(super) fn beside(around: &Surroundings, image: &Path) -> Result<Option<(Corn
     Ok(path.and_then(|path| Some((corners(&path)?, path))))
 }
 
-fn corners(path: &Path) -> Option<Corners> {
+pub(super) fn corners(path: &Path) -> Option<Corners> {
     let options = DatasetOptions {
         open_flags: GdalOpenFlags::GDAL_OF_READONLY | GdalOpenFlags::GDAL_OF_VECTOR,
         allowed_drivers: Some(&["ESRI Shapefile"]),

@@ -12,6 +12,8 @@ pub mod error;
 mod files;
 mod find;
 mod footprint;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod gaofen;
 pub mod identity;
 mod image;

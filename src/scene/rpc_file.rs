@@ -43,7 +43,7 @@ pub(super) fn read(path: &Path) -> Result<Rpc, SceneError> {
     parse(path, &text)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Rpc, SceneError> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<Rpc, SceneError> {
     let rpb = text.contains(POLYNOMIALS[0].1) || text.contains(SCALARS[0].1);
     let texts = if rpb { rpb_texts(path, text)? } else { key_value_texts(path, text)? };
     if texts.is_empty() {

@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path) -> Result<Item, SceneError> {
     parse(path, &files::read_text(path, SIZE_LIMIT)?)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Item, SceneError> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<Item, SceneError> {
     let document: Value = serde_json::from_str(text)
         .map_err(|e| SceneError::Syntax { path: path.into(), problem: format!("{e}; expected a STAC Item, JSON") })?;
     check_kind(path, &document)?;

@@ -6,6 +6,8 @@
 mod client;
 mod cloud;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod local;
 mod patience;
 mod pull;

@@ -71,7 +71,7 @@ fn failed(fault: Fault) -> object_store::Error {
 ///
 /// # Reference
 /// Amazon S3 API, `ListMultipartUploads`.
-fn ids(document: &str, key: &str) -> Result<Vec<String>, roxmltree::Error> {
+pub(super) fn ids(document: &str, key: &str) -> Result<Vec<String>, roxmltree::Error> {
     let document = roxmltree::Document::parse(document)?;
     let text = |upload: roxmltree::Node, name: &str| {
         upload.children().find(|n| n.tag_name().name() == name).and_then(|n| n.text().map(str::to_owned))

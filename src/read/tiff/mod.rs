@@ -130,6 +130,12 @@ impl Reader {
         if *packing == Packing::Plain { 0 } else { (rows * cols * bands * sample.bytes()) as u64 }
     }
 
+    /// True for ZSTD.
+    #[cfg(any(test, fuzzing))]
+    pub fn is_zstd(&self) -> bool {
+        self.layout.packing == Packing::Zstd
+    }
+
     /// Type of its samples.
     pub fn sample(&self) -> Sample {
         self.layout.sample

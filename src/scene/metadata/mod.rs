@@ -73,7 +73,7 @@ pub(super) fn read(path: &Path) -> Result<Metadata, SceneError> {
     parse(path, &text)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Metadata, SceneError> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<Metadata, SceneError> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: NODE_LIMIT, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|problem| SceneError::Syntax {
         path: path.into(),

@@ -172,6 +172,12 @@ fn nearest_key(message: &str) -> Option<&str> {
     quoted.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|key| likeness(key) > 0.7)
 }
 
+/// True for a text that is a sidecar by its form.
+#[cfg(any(test, fuzzing))]
+pub(super) fn is_sidecar(text: &str) -> bool {
+    parse(Path::new("scene.toml"), text).is_ok()
+}
+
 struct Reader<'a> {
     path: &'a Path,
     root: &'a Path,
