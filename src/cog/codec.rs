@@ -80,7 +80,7 @@ pub struct EncodedTile {
 }
 
 /// Bytes of the leader (the size of the tile) and of the trailer (its last bytes once more).
-const FRAME: usize = 4;
+pub(super) const FRAME: usize = 4;
 
 impl EncodedTile {
     /// A tile of these compressed bytes.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::codec::FRAME;
 use super::directory::{self, TileTable};
 use super::metadata::gdal_metadata;
 use super::{BandStatistics, CogError, EncodedTile, Layout, Spec};
@@ -36,9 +37,6 @@ pub struct Finished {
 
 /// Bytes a part has at least, unless it is the last: above the 5 MiB that object stores ask for.
 pub const DEFAULT_PART_SIZE: usize = 8 << 20;
-
-/// Bytes of the leader of a tile, and of its trailer.
-const LEADER: u64 = 4;
 
 /// Makes the bytes of a file from its tiles.
 pub struct Writer {
@@ -171,8 +169,8 @@ impl Writer {
         let mut end = header_size;
         for table in tables.iter_mut().rev() {
             for (offset, count) in table.offsets.iter_mut().zip(&table.byte_counts) {
-                *offset = end + LEADER;
-                end += u64::from(*count) + 2 * LEADER;
+                *offset = end + FRAME as u64;
+                end += u64::from(*count) + 2 * FRAME as u64;
             }
         }
         if !bigtiff && end > u64::from(u32::MAX) {

@@ -43,7 +43,7 @@ impl ScenePlan {
         }
     }
 
-    /// Bytes of a budget that cells of a group and what they decode take together, at most.
+    /// Bytes of a budget that a group takes beyond one open cell: its other cells, and what they decode.
     pub fn group_bytes(&self, grouping: Grouping, strip_bytes: u64) -> u64 {
         let open = self.cells.iter().map(|c| self.open_cell_bytes(c)).max().unwrap_or(0);
         (grouping.cells as u64 - 1) * open + grouping.strip_bytes.saturating_sub(strip_bytes)

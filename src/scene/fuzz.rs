@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::gaofen::name as gaofen;
 use super::jilin1::name as jilin1;
 use super::naming::Naming;
+use super::rpc_file::SCALARS;
 use super::{
     Calibration, Role, Rpc, Scene, SensorModel, coefficients, files, footprint, metadata, rpc_file, sidecar, stac,
 };
@@ -90,19 +91,6 @@ fn check_rpc(rpc: &Rpc) {
     let scales = [rpc.row_scale, rpc.col_scale, rpc.lat_scale, rpc.lon_scale, rpc.height_scale];
     assert!(scales.iter().all(|s| *s != 0.0), "{rpc:?}");
 }
-
-const SCALARS: [(&str, &str); 10] = [
-    ("LINE_OFF", "lineOffset"),
-    ("SAMP_OFF", "sampOffset"),
-    ("LAT_OFF", "latOffset"),
-    ("LONG_OFF", "longOffset"),
-    ("HEIGHT_OFF", "heightOffset"),
-    ("LINE_SCALE", "lineScale"),
-    ("SAMP_SCALE", "sampScale"),
-    ("LAT_SCALE", "latScale"),
-    ("LONG_SCALE", "longScale"),
-    ("HEIGHT_SCALE", "heightScale"),
-];
 
 fn polynomials(rpc: &Rpc) -> [(&str, &str, &[f64; 20]); 4] {
     [

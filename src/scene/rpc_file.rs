@@ -13,7 +13,7 @@ use super::{Rpc, SceneError};
 const SIZE_LIMIT: u64 = 1 << 20;
 
 /// The ten offsets and scales by their names in `_rpc.txt` and in `.rpb`.
-const SCALARS: [(&str, &str); 10] = [
+pub(super) const SCALARS: [(&str, &str); 10] = [
     ("LINE_OFF", "lineOffset"),
     ("SAMP_OFF", "sampOffset"),
     ("LAT_OFF", "latOffset"),
