@@ -33,6 +33,7 @@ lint: deps ## Check format, lints, and that the generated documentation is up to
 	$(CARGO) fmt --all --check
 	$(CARGO) run --quiet --locked --example reference -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null  # its lock file is current
 
 reference: deps ## Write the generated parts of docs/
 	$(CARGO) run --quiet --locked --example reference
