@@ -14,8 +14,11 @@ pub struct Sensor {
     correction: Correction,
 }
 
-/// Where the image-to-ground iteration stops, pixels.
+/// Where the image-to-ground iteration stops, pixels: a micrometre on the ground, far above the rounding of f64.
 const TOLERANCE_PX: f64 = 1e-6;
+
+/// Most steps of the image-to-ground iteration. Real models take three to five.
+const STEPS: usize = 30;
 
 impl From<&Rpc> for Sensor {
     fn from(r: &Rpc) -> Self {
@@ -83,39 +86,49 @@ impl Sensor {
         }
     }
 
-    /// Longitude and latitude of an image position at a height, by Newton's method with differences of the model itself.
+    /// Longitude and latitude of an image position at a height, by Newton's method with the model's own derivatives from its
+    /// middle.
     ///
     /// # Units
     /// Pixels, metres above the ellipsoid, degrees.
     ///
     /// # Errors
-    /// [`GeometryError::NoGround`] when the iteration does not settle.
+    /// [`GeometryError::NoGround`] when no place is found that the model puts within 1e-6 pixels of the position.
     pub fn ground_from_image(&self, col: f64, row: f64, height: f64) -> Result<(f64, f64), GeometryError> {
         let m = &self.model;
-        let asked = (col, row);
-        let (col, row) = self.correction.undo(col, row);
+        let (c, r) = self.correction.undo(col, row);
+        // A step longer than the model's own extent only leads astray.
+        let limit = m.ground_scale.map(f64::abs);
         let (mut lon, mut lat) = (m.ground_off[0], m.ground_off[1]);
-        let (step_lon, step_lat) = (m.ground_scale[0].abs() * 1e-4, m.ground_scale[1].abs() * 1e-4);
-        for _ in 0..50 {
-            let (mut c, mut r) = ([0.0; 3], [0.0; 3]);
-            m.image_from_ground(&[lon, lon + step_lon, lon], &[lat, lat, lat + step_lat], &[height; 3], &mut c, &mut r);
-            let (dc, dr) = (col - c[0], row - r[0]);
+        for _ in 0..STEPS {
+            let (at, [[c_lon, c_lat], [r_lon, r_lat]]) = m.tangent(lon, lat, height);
+            let (dc, dr) = (c - at[0], r - at[1]);
             if dc.hypot(dr) < TOLERANCE_PX {
                 return Ok((lon, lat));
             }
-            let (c_lon, c_lat) = ((c[1] - c[0]) / step_lon, (c[2] - c[0]) / step_lat);
-            let (r_lon, r_lat) = ((r[1] - r[0]) / step_lon, (r[2] - r[0]) / step_lat);
             let det = c_lon * r_lat - c_lat * r_lon;
             if det == 0.0 || !det.is_finite() {
                 break;
             }
-            // A step longer than the model's own extent only leads astray.
-            let limit_lon = m.ground_scale[0].abs();
-            let limit_lat = m.ground_scale[1].abs();
-            lon += ((dc * r_lat - dr * c_lat) / det).clamp(-limit_lon, limit_lon);
-            lat += ((dr * c_lon - dc * r_lon) / det).clamp(-limit_lat, limit_lat);
+            lon += ((dc * r_lat - dr * c_lat) / det).clamp(-limit[0], limit[0]);
+            lat += ((dr * c_lon - dc * r_lon) / det).clamp(-limit[1], limit[1]);
         }
-        Err(GeometryError::NoGround { col: asked.0, row: asked.1, height })
+        Err(GeometryError::NoGround { col, row, height })
+    }
+
+    /// A ground point in the scale of the model: longitude, latitude and height, each within −1 to 1 where it was fitted.
+    ///
+    /// # Units
+    /// Degrees, metres above the ellipsoid.
+    pub fn normalized(&self, lon: f64, lat: f64, height: f64) -> [f64; 3] {
+        self.model.normalized(lon, lat, height)
+    }
+
+    /// An image position in the scale of the model: column and row, each within −1 to 1 where it was fitted.
+    pub fn normalized_image(&self, col: f64, row: f64) -> [f64; 2] {
+        let (c, r) = self.correction.undo(col, row);
+        let Model { image_off: off, image_scale: scale, .. } = &self.model;
+        [(c - off[0]) / scale[0], (r - off[1]) / scale[1]]
     }
 }
 
