@@ -45,7 +45,7 @@ deny: ## Check licences, bans and sources of the dependencies (needs cargo-deny)
 	$(CARGO) deny --locked check licenses bans sources
 
 oracle: build ## Compare with programs and data nobody here wrote (Python packages from PyPI; takes minutes)
-	$(CARGO) build --release --locked --example write_cog
+	$(CARGO) build --release --locked --example write_cog --example rpc_points
 	@DATA="$(DATA)" PYTHON="$(PYTHON)" scripts/oracle.sh
 
 picture: ## Draw docs/images/demo.png from the demo's output (needs gdal-bin)

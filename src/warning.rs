@@ -142,6 +142,10 @@ codes! {
     /// Many of the pixels looked at have a reflectance below 0 or above 1.2.
     ReflectanceRange = "reflectance-range", Error,
         "Check coefficients, sun and time; clouds and snow alone stay below 1.2.";
+    /// The image, the ground under it or its heights lie out of the range that its RPC was made for; positions there are
+    /// extrapolated.
+    RpcDomain = "rpc-domain", Warning,
+        "Check the heights and their datum, and that the RPC belongs to the image.";
     /// The image is much larger than the range its RPC was made for; it may belong to another image.
     RpcMisfit = "rpc-misfit", Warning,
         "Check that the RPC belongs to the image.";

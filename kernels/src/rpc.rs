@@ -1,4 +1,4 @@
-//! Rational polynomial camera: ground to image.
+//! Rational polynomial camera: ground to image, and its derivatives, which the way back is found with.
 
 use crate::simd::vectorized;
 
@@ -54,6 +54,56 @@ fn terms(l: f64, p: f64, h: f64) -> [f64; 20] {
     ]
 }
 
+/// Derivatives of [`terms`] by longitude and by latitude.
+#[inline(always)]
+fn slopes(l: f64, p: f64, h: f64) -> [[f64; 20]; 2] {
+    let by_l = [
+        0.0,
+        1.0,
+        0.0,
+        0.0,
+        p,
+        h,
+        0.0,
+        2.0 * l,
+        0.0,
+        0.0,
+        p * h,
+        3.0 * l * l,
+        p * p,
+        h * h,
+        2.0 * l * p,
+        0.0,
+        0.0,
+        2.0 * l * h,
+        0.0,
+        0.0,
+    ];
+    let by_p = [
+        0.0,
+        0.0,
+        1.0,
+        0.0,
+        l,
+        0.0,
+        h,
+        0.0,
+        2.0 * p,
+        0.0,
+        l * h,
+        0.0,
+        2.0 * l * p,
+        0.0,
+        l * l,
+        3.0 * p * p,
+        h * h,
+        0.0,
+        2.0 * p * h,
+        0.0,
+    ];
+    [by_l, by_p]
+}
+
 /// Sum of products in four running sums: shorter chains of dependent additions, always in the same order.
 #[inline(always)]
 fn dot(c: &[f64; 20], t: &[f64; 20]) -> f64 {
@@ -67,21 +117,50 @@ fn dot(c: &[f64; 20], t: &[f64; 20]) -> f64 {
 }
 
 impl Model {
-    /// Image position of one ground point, (col, row).
+    /// A ground point in the model's own scale, longitude, latitude and height: within −1 to 1 where the model was fitted.
     #[inline(always)]
-    fn project(&self, lon: f64, lat: f64, height: f64) -> (f64, f64) {
+    pub fn normalized(&self, lon: f64, lat: f64, height: f64) -> [f64; 3] {
         let east = lon - self.ground_off[0];
         // Scenes across the antimeridian: the shorter way round.
         let east = east - 360.0 * (east / 360.0).round_ties_even();
-        let t = terms(
+        [
             east / self.ground_scale[0],
             (lat - self.ground_off[1]) / self.ground_scale[1],
             (height - self.ground_off[2]) / self.ground_scale[2],
-        );
+        ]
+    }
+
+    /// Image position of one ground point, (col, row).
+    #[inline(always)]
+    fn project(&self, lon: f64, lat: f64, height: f64) -> (f64, f64) {
+        let [l, p, h] = self.normalized(lon, lat, height);
+        let t = terms(l, p, h);
         (
             dot(&self.col[0], &t) / dot(&self.col[1], &t) * self.image_scale[0] + self.image_off[0],
             dot(&self.row[0], &t) / dot(&self.row[1], &t) * self.image_scale[1] + self.image_off[1],
         )
+    }
+
+    /// Image position of one ground point, (col, row), and its derivatives: those of the column by longitude and latitude, then
+    /// those of the row, pixels per degree.
+    ///
+    /// # Reference
+    /// The quotient rule on the ratio of cubic polynomials: (n / d)' = (n' − n / d · d') / d.
+    pub fn tangent(&self, lon: f64, lat: f64, height: f64) -> ([f64; 2], [[f64; 2]; 2]) {
+        let [l, p, h] = self.normalized(lon, lat, height);
+        let (t, slopes) = (terms(l, p, h), slopes(l, p, h));
+        let of = |[num, den]: &[[f64; 20]; 2], off: f64, scale: f64| {
+            let below = dot(den, &t);
+            let ratio = dot(num, &t) / below;
+            let slope = |k: usize| {
+                let up = dot(num, &slopes[k]) - ratio * dot(den, &slopes[k]);
+                up / below * scale / self.ground_scale[k]
+            };
+            (ratio * scale + off, [slope(0), slope(1)])
+        };
+        let (col, by_col) = of(&self.col, self.image_off[0], self.image_scale[0]);
+        let (row, by_row) = of(&self.row, self.image_off[1], self.image_scale[1]);
+        ([col, row], [by_col, by_row])
     }
 
     /// Writes the image positions of ground points.
@@ -170,6 +249,27 @@ mod tests {
             for i in 0..n {
                 let (c, r) = reference(&m, lon[i], lat[i], h[i]);
                 assert!((col[i] - c).abs() < 1e-9 && (row[i] - r).abs() < 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn derivatives_are_those_of_the_definition() {
+        let m = model();
+        for (lon, lat, h) in [(125.3, 43.9, 220.0), (125.15, 43.8, -150.0), (125.48, 44.03, 700.0)] {
+            let ([col, row], slopes) = m.tangent(lon, lat, h);
+            let (c, r) = reference(&m, lon, lat, h);
+            assert!((col - c).abs() < 1e-9 && (row - r).abs() < 1e-9);
+            // Central differences of a step where their own error and that of f64 are about 1e-9 of the slope.
+            let d = 1e-6;
+            let across = [reference(&m, lon - d, lat, h), reference(&m, lon + d, lat, h)];
+            let along = [reference(&m, lon, lat - d, h), reference(&m, lon, lat + d, h)];
+            for (k, [low, high]) in [across, along].into_iter().enumerate() {
+                let expected = [(high.0 - low.0) / (2.0 * d), (high.1 - low.1) / (2.0 * d)];
+                for i in 0..2 {
+                    let limit = 1e-6 * (1.0 + expected[i].abs());
+                    assert!((slopes[i][k] - expected[i]).abs() < limit, "{i} {k}: {} {}", slopes[i][k], expected[i]);
+                }
             }
         }
     }

@@ -4,6 +4,7 @@ use fieldglow::calibrate::{self, Level, Outlook};
 use fieldglow::engine::{Given, Stop};
 use fieldglow::error::{Error, chain};
 use fieldglow::examine;
+use fieldglow::scene::rpc::Correction;
 use fieldglow::scene::{Calibration, Delivery, Scene, SensorModel, Unpacked, Warning, level};
 use fieldglow::warning::Severity;
 use serde_json::{Value, json};
@@ -116,9 +117,17 @@ fn oddities(scene: &Scene, pixels: bool) -> Result<Vec<Oddity>, Error> {
 
 fn place(model: &SensorModel) -> String {
     match model {
-        SensorModel::Rpc(_) => "rpc".into(),
+        SensorModel::Rpc(rpc) if rpc.correction == Correction::IDENTITY => "rpc".into(),
+        SensorModel::Rpc(_) => "rpc, corrected".into(),
         SensorModel::Projected { crs, .. } => crs.to_string(),
         SensorModel::Unknown { reason } => format!("unknown: {reason}"),
+    }
+}
+
+fn correction(model: &SensorModel) -> Option<Correction> {
+    match model {
+        SensorModel::Rpc(rpc) => Some(rpc.correction).filter(|c| *c != Correction::IDENTITY),
+        SensorModel::Projected { .. } | SensorModel::Unknown { .. } => None,
     }
 }
 
@@ -177,7 +186,7 @@ fn to_json(scene: &Scene, odd: &[Oddity]) -> Value {
                 .collect();
             json!({
                 "name": p.name, "rows": p.rows, "cols": p.cols, "type": p.sample.to_string(), "gsd_m": p.gsd_m, "data_bits": p.data_bits,
-                "processed": p.processed, "fill": p.fill, "place": place(&p.sensor_model), "mtf_compensated": p.mtf_compensated, "bands": bands, "fields": p.fields,
+                "processed": p.processed, "fill": p.fill, "place": place(&p.sensor_model), "rpc_correction": correction(&p.sensor_model), "mtf_compensated": p.mtf_compensated, "bands": bands, "fields": p.fields,
             })
         })
         .collect();

@@ -134,7 +134,8 @@ pub enum Resampling {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Height {
-    /// A raster of heights in metres, any reference system, that covers the scene. Relative to the pipeline file.
+    /// A raster of heights in metres, any reference system, that covers the scene: GeoTIFF, SRTM `.hgt`, DTED, Arc/Info ASCII
+    /// grid, GTX or USGS DEM; others are refused, as they can name further files. Relative to the pipeline file.
     #[serde(default)]
     pub dem: Option<PathBuf>,
     /// One height for the whole scene, metres.
@@ -144,7 +145,7 @@ pub struct Height {
     /// heights, DEMs mostly are not, and the difference moves the image.
     #[schemars(required)]
     pub datum: Option<Datum>,
-    /// Raster of geoid undulations in metres (GTX, GeoTIFF), needed with `egm96` and `egm2008`.
+    /// Raster of geoid undulations in metres (GTX, GeoTIFF and the others that `dem` takes), needed with `egm96` and `egm2008`.
     #[serde(default)]
     pub geoid: Option<PathBuf>,
 }

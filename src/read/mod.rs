@@ -98,15 +98,16 @@ pub enum ReadError {
         /// What is asked of it.
         needed: String,
     },
-    /// A raster made of other files.
-    #[error(
-        "`{path}` is a {driver}: its pixels stand in other files, which nothing here would notice to change; copy it to one GeoTIFF with gdal_translate"
-    )]
-    Virtual {
+    /// A raster of a kind that is not opened.
+    #[error("`{path}` is none of the rasters that are read here ({kinds}); copy it to one GeoTIFF with gdal_translate")]
+    Kind {
         /// The file.
         path: PathBuf,
-        /// GDAL's name of the format.
-        driver: String,
+        /// Those that are.
+        kinds: String,
+        /// What GDAL says.
+        #[source]
+        source: Box<gdal::errors::GdalError>,
     },
     /// A reference system cannot be used.
     #[error("the reference system of `{path}`")]
@@ -176,10 +177,22 @@ pub struct Strips {
     pub row_bytes: u64,
 }
 
+/// GDAL's drivers for images.
+///
+/// Whoever made a delivery also made what is in its files. Of the drivers only those are let at them that read the one file
+/// they are given: others (VRT, WMS, …) take the names of further files and of servers from its text, whatever the file is
+/// called.
+const IMAGES: &[&str] = &["GTiff"];
+
+/// GDAL's drivers for heights: GeoTIFF, the formats that DEMs and geoids are given away in, and nothing that names other
+/// files, whose change no digest would notice. Of these, an ASCII grid alone has a file beside it, its reference system.
+const HEIGHTS: &[&str] = &["GTiff", "SRTMHGT", "DTED", "AAIGrid", "GTX", "USGSDEM"];
+
 /// A raster file and its idle handles.
 #[derive(Debug)]
 pub struct Raster {
     path: PathBuf,
+    drivers: &'static [&'static str],
     rows: usize,
     cols: usize,
     bands: usize,
@@ -197,23 +210,35 @@ pub struct Scratch {
 }
 
 impl Raster {
-    /// Opens a raster.
+    /// Opens an image, a TIFF.
     ///
     /// # Errors
-    /// [`ReadError::Open`].
+    /// [`ReadError::Open`], [`ReadError::Kind`].
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let dataset = handle(path)?;
+        Self::open_with(path, IMAGES)
+    }
+
+    /// Opens a raster of heights.
+    ///
+    /// # Errors
+    /// [`ReadError::Open`], [`ReadError::Kind`].
+    fn open_heights(path: &Path) -> Result<Self, ReadError> {
+        Self::open_with(path, HEIGHTS)
+    }
+
+    fn open_with(path: &Path, drivers: &'static [&'static str]) -> Result<Self, ReadError> {
+        let dataset = handle(path, drivers)?;
         let (cols, rows) = dataset.raster_size();
         let bands = dataset.raster_count();
         // What GDAL reads as another format or type than it seems to be is not simple.
         let simple = Some(Arc::clone(&BLOCKS))
-            .filter(|_| matches!(dataset.driver().short_name().as_str(), "GTiff" | "LIBERTIFF"))
+            .filter(|_| dataset.driver().short_name() == "GTiff")
             .and_then(|cache| Reader::open(path, (rows, cols), bands, cache))
             .filter(|simple| {
                 (1..=bands).all(|k| dataset.rasterband(k).is_ok_and(|b| b.band_type() == type_of(simple)))
             });
         let idle = Mutex::new(vec![dataset]);
-        Ok(Self { path: path.to_owned(), rows, cols, bands, simple, idle, idle_scratch: Mutex::default() })
+        Ok(Self { path: path.to_owned(), drivers, rows, cols, bands, simple, idle, idle_scratch: Mutex::default() })
     }
 
     /// The file.
@@ -322,7 +347,7 @@ impl Raster {
 
     fn take(&self) -> Result<Dataset, ReadError> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        idle.map_or_else(|| handle(&self.path), Ok)
+        idle.map_or_else(|| handle(&self.path, self.drivers), Ok)
     }
 }
 
@@ -338,10 +363,73 @@ fn type_of(simple: &Reader) -> GdalDataType {
     }
 }
 
-fn handle(path: &Path) -> Result<Dataset, ReadError> {
-    let options = DatasetOptions {
-        open_flags: GdalOpenFlags::GDAL_OF_READONLY | GdalOpenFlags::GDAL_OF_RASTER,
-        ..DatasetOptions::default()
+fn handle(path: &Path, drivers: &[&str]) -> Result<Dataset, ReadError> {
+    let open = |allowed_drivers| {
+        let open_flags = GdalOpenFlags::GDAL_OF_READONLY | GdalOpenFlags::GDAL_OF_RASTER;
+        Dataset::open_ex(path, DatasetOptions { open_flags, allowed_drivers, ..DatasetOptions::default() })
     };
-    Dataset::open_ex(path, options).map_err(|e| ReadError::Open { path: path.to_owned(), source: Box::new(e) })
+    open(Some(drivers)).map_err(|e| {
+        let (path, source) = (path.to_owned(), Box::new(e));
+        // A file that is there and that no driver knows, or that is not there, or is damaged.
+        match path.is_file() {
+            true => ReadError::Kind { path, kinds: drivers.join(", "), source },
+            false => ReadError::Open { path, source },
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::chain;
+
+    const GRID: &str = "ncols 3\nnrows 2\nxllcorner 125\nyllcorner 43\ncellsize 0.5\n200 210 220\n230 240 250\n";
+    const SYSTEM: &str = "GEOGCS[\"WGS 84\",DATUM[\"WGS_1984\",SPHEROID[\"WGS 84\",6378137,298.257223563]],\
+                          PRIMEM[\"Greenwich\",0],UNIT[\"degree\",0.0174532925199433]]";
+
+    /// A folder with an ASCII grid, and a VRT of it that is called a TIFF.
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("heights.asc");
+        std::fs::write(&source, GRID).unwrap();
+        std::fs::write(dir.path().join("heights.prj"), SYSTEM).unwrap();
+        let vrt = format!(
+            "<VRTDataset rasterXSize=\"3\" rasterYSize=\"2\"><SRS>EPSG:4326</SRS><GeoTransform>125,0.5,0,44,0,-0.5</GeoTransform>\
+             <VRTRasterBand dataType=\"Float32\" band=\"1\"><SimpleSource><SourceFilename>{}</SourceFilename>\
+             <SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>",
+            source.display()
+        );
+        std::fs::write(dir.path().join("x.tif"), vrt).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_vrt_that_is_called_a_tiff_leads_nowhere() {
+        let dir = folder();
+        let path = dir.path().join("x.tif");
+        // GDAL itself follows it.
+        assert_eq!(Dataset::open(&path).unwrap().raster_size(), (3, 2));
+        for error in [Raster::open(&path).map(drop).unwrap_err(), Heights::open(&path).map(drop).unwrap_err()] {
+            let message = error.to_string();
+            assert!(matches!(error, ReadError::Kind { .. }), "{}", chain(&error));
+            assert!(
+                message.contains("x.tif") && message.contains("gdal_translate") && message.contains("GTiff"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn heights_may_be_other_grids_and_images_may_not() {
+        let dir = folder();
+        let path = dir.path().join("heights.asc");
+        let heights = Heights::open(&path).unwrap();
+        let window = heights.read(Window::new(0, 0, 2, 3)).unwrap();
+        assert_eq!(
+            (window.heights.as_slice(), window.range()),
+            (&[200.0, 210.0, 220.0, 230.0, 240.0, 250.0][..], Some((200.0, 250.0)))
+        );
+        assert!(matches!(Raster::open(&path), Err(ReadError::Kind { .. })));
+        assert!(matches!(Heights::open(&dir.path().join("none.tif")), Err(ReadError::Open { .. })));
+    }
 }

@@ -34,14 +34,11 @@ impl Heights {
     /// # Errors
     /// [`ReadError`], also when it has no reference system or transform.
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        let raster = Raster::open(path)?;
-        let (srs, transform, void, driver) = raster.with(|d| {
+        let raster = Raster::open_heights(path)?;
+        let (srs, transform, void) = raster.with(|d| {
             let void = d.rasterband(1).ok().and_then(|b| b.no_data_value());
-            (d.spatial_ref().ok(), d.geo_transform().ok(), void, d.driver().short_name())
+            (d.spatial_ref().ok(), d.geo_transform().ok(), void)
         })?;
-        if driver == "VRT" {
-            return Err(ReadError::Virtual { path: path.to_owned(), driver });
-        }
         let lacks = |what, remedy| ReadError::Lacks { path: path.to_owned(), what, remedy };
         let srs =
             srs.ok_or_else(|| lacks("reference system", "set it, for example with `gdal_edit.py -a_srs EPSG:4326`"))?;

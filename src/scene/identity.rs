@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::rpc::Correction;
 use super::{Scene, SceneError, SensorModel, files};
 use crate::error;
 
@@ -84,7 +85,14 @@ fn field(outer: &mut Sha256, content: &[u8]) {
 fn place(model: &SensorModel) -> Vec<Vec<u8>> {
     let numbers = |values: &mut dyn Iterator<Item = f64>| values.flat_map(f64::to_le_bytes).collect();
     match model {
-        SensorModel::Rpc(rpc) => vec![numbers(&mut rpc.numbers())],
+        SensorModel::Rpc(rpc) => {
+            let mut fields = vec![numbers(&mut rpc.numbers())];
+            let Correction { col, row } = rpc.correction;
+            if rpc.correction != Correction::IDENTITY {
+                fields.push(numbers(&mut col.into_iter().chain(row)));
+            }
+            fields
+        }
         SensorModel::Projected { crs, transform } => {
             let definition = crs.epsg().map_or_else(|| crs.wkt().to_string(), |code| format!("EPSG:{code}"));
             vec![definition.into_bytes(), numbers(&mut transform.to_gdal().into_iter())]
@@ -168,6 +176,22 @@ mod tests {
             std::fs::write(&path, whole).unwrap();
         }
         assert_eq!(first, of(b.path()));
+    }
+
+    #[test]
+    fn a_correction_of_positions_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        write_delivery(dir.path());
+        let mut scene = open(dir.path()).unwrap();
+        let plain = identity(&scene, false).unwrap();
+        for correction in [Correction::shift(0.5, 0.0), Correction::shift(0.0, 0.5)] {
+            let SensorModel::Rpc(rpc) = &mut scene.parts[0].sensor_model else { panic!("no RPC") };
+            rpc.correction = correction;
+            assert_ne!(identity(&scene, false).unwrap(), plain);
+        }
+        let SensorModel::Rpc(rpc) = &mut scene.parts[0].sensor_model else { panic!("no RPC") };
+        rpc.correction = Correction::IDENTITY;
+        assert_eq!(identity(&scene, false).unwrap(), plain);
     }
 
     #[test]

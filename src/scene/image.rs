@@ -78,7 +78,7 @@ pub(super) fn facts(path: &Path) -> Result<Facts, SceneError> {
         rows,
         cols,
         bands,
-        sample: sample_type(path, first.band_type())?,
+        sample: sample_type(path, &first)?,
         descriptions,
         nodata: first.no_data_value().filter(|v| !v.is_nan()),
         projected: projected(&dataset).map_err(failed)?,
@@ -86,21 +86,24 @@ pub(super) fn facts(path: &Path) -> Result<Facts, SceneError> {
     })
 }
 
-fn sample_type(path: &Path, found: GdalDataType) -> Result<SampleType, SceneError> {
-    match found {
-        GdalDataType::UInt8 => Ok(SampleType::U8),
-        GdalDataType::UInt16 => Ok(SampleType::U16),
-        GdalDataType::Int16 => Ok(SampleType::I16),
-        GdalDataType::UInt32 => Ok(SampleType::U32),
-        GdalDataType::Int32 => Ok(SampleType::I32),
-        GdalDataType::Float32 => Ok(SampleType::F32),
-        GdalDataType::Float64 => Ok(SampleType::F64),
-        other => Err(SceneError::Unsupported {
-            path: path.into(),
-            what: format!("an image of type {other:?}"),
-            remedy: "convert it to an integer of 8 to 32 bits or to floating point".into(),
-        }),
-    }
+fn sample_type(path: &Path, band: &RasterBand) -> Result<SampleType, SceneError> {
+    // GDAL before 3.7 has no type for them, and hands them out without their sign.
+    let is_signed_byte = band.metadata_item("PIXELTYPE", "IMAGE_STRUCTURE").as_deref() == Some("SIGNEDBYTE");
+    let what = match band.band_type() {
+        GdalDataType::UInt8 if is_signed_byte => "an image of type Int8".into(),
+        GdalDataType::UInt8 => return Ok(SampleType::U8),
+        GdalDataType::UInt16 => return Ok(SampleType::U16),
+        GdalDataType::Int16 => return Ok(SampleType::I16),
+        GdalDataType::UInt32 => return Ok(SampleType::U32),
+        GdalDataType::Int32 => return Ok(SampleType::I32),
+        GdalDataType::Float32 => return Ok(SampleType::F32),
+        GdalDataType::Float64 => return Ok(SampleType::F64),
+        GdalDataType::Unknown => "an image of complex numbers, or of an unknown type,".into(),
+        other => format!("an image of type {}", other.name()),
+    };
+    let remedy =
+        "convert it to 8 (unsigned), 16 or 32 bits or floating point, for example with `gdal_translate -ot Int16`";
+    Err(SceneError::Unsupported { path: path.into(), what, remedy: remedy.into() })
 }
 
 fn projected(dataset: &Dataset) -> gdal::errors::Result<Option<(Crs, GeoTransform)>> {
@@ -154,6 +157,43 @@ mod tests {
     }
 
     #[test]
+    fn types_that_would_lose_their_sign_or_their_digits_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tif");
+        // An uncompressed image of one sample; tag, type (3 is SHORT), count, value of each entry.
+        let write = |bits: u16, format: u16, bytes: u16| {
+            let entries: [[u16; 4]; 11] = [
+                [256, 3, 1, 1],
+                [257, 3, 1, 1],
+                [258, 3, 1, bits],
+                [259, 3, 1, 1],
+                [262, 3, 1, 1],
+                [273, 3, 1, 8],
+                [277, 3, 1, 1],
+                [278, 3, 1, 1],
+                [279, 3, 1, bytes],
+                [284, 3, 1, 1],
+                [339, 3, 1, format],
+            ];
+            let mut tiff = b"II*\0\x18\0\0\0".to_vec();
+            tiff.extend([0xFF; 16]);
+            tiff.extend((entries.len() as u16).to_le_bytes());
+            for [tag, kind, count, value] in entries {
+                [tag, kind, count, 0, value, 0].iter().for_each(|word| tiff.extend(word.to_le_bytes()));
+            }
+            tiff.extend([0; 4]);
+            std::fs::write(&path, tiff).unwrap();
+        };
+        for (bits, format, name) in [(8, 2, "Int8"), (64, 1, "UInt64"), (64, 2, "Int64"), (64, 6, "complex")] {
+            write(bits, format, bits / 8);
+            let message = facts(&path).unwrap_err().to_string();
+            assert!(message.contains("a.tif") && message.contains(name) && message.contains("convert it"), "{message}");
+        }
+        write(8, 1, 1);
+        assert_eq!(facts(&path).unwrap().sample, SampleType::U8);
+    }
+
+    #[test]
     fn chinese_paths_are_opened_and_those_in_gbk_say_what_to_do() {
         use std::os::unix::ffi::OsStrExt;
         let dir = tempfile::tempdir().unwrap();
@@ -188,6 +228,18 @@ mod tests {
         super::super::testing::write_tiff_with_rpc_tag(&path);
         let rpc = facts(&path).unwrap().rpc.unwrap().unwrap();
         assert_eq!((rpc.row_off, rpc.col_off, rpc.row_num[2]), (3.5, 4.5, -1.0));
+    }
+
+    #[test]
+    fn pixels_of_dimap_are_counted_from_0_as_all_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("IMG_a_R1C1.tif");
+        write_tiff(&path, 8, 10, 1);
+        std::fs::write(dir.path().join("RPC_a.XML"), super::super::testing::dimap_text()).unwrap();
+        let rpc = facts(&path).unwrap().rpc.unwrap().unwrap();
+        let text = dir.path().join("a_rpc.txt");
+        std::fs::write(&text, super::super::testing::rpc_text()).unwrap();
+        assert_eq!(rpc, rpc_file::read(&text).unwrap());
     }
 
     #[test]

@@ -93,6 +93,23 @@ pub(super) fn rpb_text() -> String {
     text + "END_GROUP = IMAGE\nEND;\n"
 }
 
+/// The same model as DIMAP's `RPC_….XML`, which counts pixels from 1.
+pub(super) fn dimap_text() -> String {
+    let element = |key: &str, value: f64| format!("<{key}>{value}</{key}>");
+    let mut offsets = String::new();
+    for (key, _, value) in SCALARS {
+        let number: f64 = value.split_whitespace().next().unwrap_or_default().parse().unwrap();
+        offsets += &element(key, if matches!(key, "LINE_OFF" | "SAMP_OFF") { number + 1.0 } else { number });
+    }
+    let lists = polynomials()
+        .map(|(key, _, list)| (1..).zip(list).map(|(n, c)| element(&format!("{key}_{n}"), c)).collect::<String>());
+    format!(
+        "<Dimap_Document><Rational_Function_Model><Global_RFM><Inverse_Model>{}</Inverse_Model>\
+         <RFM_Validity>{offsets}</RFM_Validity></Global_RFM></Rational_Function_Model></Dimap_Document>",
+        lists.concat()
+    )
+}
+
 /// A `_meta.xml` for part `PAN` or `MSS`.
 pub(super) fn meta_xml(part: &str) -> String {
     let (gains, biases) = if part == "PAN" { ("0.21", "-0.5") } else { ("0.11,0.12,0.13,0.14", "-1,0,1,2.5") };

@@ -7,6 +7,7 @@ if [ $# -lt 2 ]; then
     exit 2
 fi
 binary=$1 work=$2 data=${3:-} python=${4:-python3}
+linked=${LINKED_PYTHON:-/usr/bin/python3} # whose GDAL is the one the binary is linked with
 here=$(dirname "$0")
 status=0
 mkdir -p "$work" || exit 2
@@ -25,6 +26,7 @@ oracle gdalwarp_truth.py "$binary" "$work" --relief 150 --roll 20
 oracle night_truth.py "$binary" "$work"
 oracle determinism.py "$binary" "$work"
 oracle cog_matrix.py "$binary" "$work"
+oracle many_archives.py "$binary" "$work"
 if [ -n "${FIELDGLOW_ORACLE_BUCKET:-}" ]; then
     oracle storage.py "$binary" "$work" --bucket "$FIELDGLOW_ORACLE_BUCKET"
 else
@@ -35,9 +37,18 @@ if [ -n "$data" ]; then
     oracle ventoux.py "$binary" "$work" "$data/vhr_rpc/pleiades_ventoux"
     oracle landsat.py "$binary" "$work" "$data/multispectral/landsat8_toa_139045"
     oracle ndvi_spyndex.py "$binary" "$work" "$data/multispectral/sentinel2_10m_spyndex.tif"
+    oracle rpc_numbers.py "$binary" "$work" "$data/vhr_rpc"
+    oracle rpc_physical.py "$binary" "$work" "$data/vhr_rpc"
+    if "$linked" -c 'from osgeo import gdal_array' 2>/dev/null; then
+        newest=$python python=$linked
+        oracle odd_tiffs.py "$binary" "$work" "$data/tiff_odd"
+        python=$newest
+    else
+        echo "== odd_tiffs.py: not run, $linked has no GDAL; name the Python of the GDAL that is linked with LINKED_PYTHON="
+    fi
     set -- "$@" "$work/ventoux_runs" "$work/landsat_runs" "$work/sentinel2_runs"
 else
-    echo "== ventoux.py, landsat.py, ndvi_spyndex.py: not run, no DATA given"
+    echo "== ventoux.py, landsat.py, ndvi_spyndex.py, rpc_numbers.py, rpc_physical.py, odd_tiffs.py: not run, no DATA given"
 fi
 oracle conform.py "$@"
 exit $status

@@ -1,6 +1,7 @@
 //! From a pipeline and a scene to a plan: products that can be made, where their pixels are, what they are made of.
 
 mod cells;
+mod domain;
 mod products;
 mod terrain;
 

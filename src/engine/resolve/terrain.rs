@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::locate::undulation;
 use super::super::plan::{Geoid, Terrain};
-use super::{bounds, parts_of, unplaced, unwrap};
+use super::{bounds, domain, parts_of, unplaced, unwrap};
 use crate::config::{Datum, Mode, Pipeline};
 use crate::error::Result;
 use crate::geometry::{Sensor, ortho};
@@ -34,10 +34,15 @@ pub fn open(
     let Some(height) = geometry.height.as_ref().filter(|_| geometry.mode == Mode::Ortho) else {
         return Ok(Terrain::None);
     };
-    let sensors = parts_of(scene, roles)
-        .into_iter()
-        .map(|(_, p)| Ok((sensor(p, geometry.mode)?, (p.rows, p.cols))))
-        .collect::<Result<Vec<_>>>()?;
+    let parts: Vec<&Part> = parts_of(scene, roles).into_iter().map(|(_, part)| part).collect();
+    let sensors =
+        parts.iter().map(|p| Ok((sensor(p, geometry.mode)?, (p.rows, p.cols)))).collect::<Result<Vec<_>>>()?;
+    let check = |low: f64, high: f64, warnings: &mut Vec<Warning>| -> Result<()> {
+        for (part, (sensor, image)) in parts.iter().zip(&sensors) {
+            warnings.extend(domain::check(&part.name, sensor, *image, (low, high))?);
+        }
+        Ok(())
+    };
     let ground = |height: f64| -> Result<Vec<(f64, f64)>> {
         let mut points = Vec::new();
         for (sensor, image) in &sensors {
@@ -56,7 +61,11 @@ pub fn open(
         geoid.as_ref().map_or(0.0, |g| undulation(g, 0.5 * (around[0] + around[2]), 0.5 * (around[1] + around[3])));
     let dem = match (&height.dem, height.constant) {
         (Some(path), _) => Arc::new(Heights::open(path)?),
-        (None, constant) => return Ok(Terrain::Constant(constant.unwrap_or(0.0) + lift)),
+        (None, constant) => {
+            let height = constant.unwrap_or(0.0) + lift;
+            check(height, height, warnings)?;
+            return Ok(Terrain::Constant(height));
+        }
     };
     let mut range = (middle - lift, middle - lift);
     let mut void_share = 0.0;
@@ -77,6 +86,7 @@ pub fn open(
     if low.0 < 0.0 || low.1 < 0.0 || high.0 > last.0 || high.1 > last.1 {
         return Err(not_covered(&dem, &points).into());
     }
+    check(range.0 + lift, range.1 + lift, warnings)?;
     if void_share > 0.0 {
         let share = 100.0 * void_share;
         let file = dem.path().file_name().unwrap_or_default().to_string_lossy();

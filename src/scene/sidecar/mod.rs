@@ -19,6 +19,9 @@
 //! processed = []                       # "fused", "stretched", "mosaicked": what calibration does not undo
 //! rpc = "auto"                         # beside the image or in its tags; or a file; or "none"
 //! # crs = "EPSG:32631"                 # with transform = [x0, dx_col, dx_row, y0, dy_col, dy_row], GDAL's order
+//! [part.rpc_correction]                # of the image positions that the RPC give: a0 + a1 · col + a2 · row
+//! col = [1.25, 1.0, 0.0]
+//! row = [-0.5, 0.0, 1.0]
 //! [[part.band]]
 //! role = "PAN"
 //! index = 1
@@ -90,9 +93,17 @@ struct PartTable {
     processed: Vec<Processed>,
     gsd_m: Option<[f64; 2]>,
     rpc: Option<String>,
+    rpc_correction: Option<CorrectionTable>,
     crs: Option<String>,
     transform: Option<[f64; 6]>,
     band: Vec<BandTable>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CorrectionTable {
+    col: Option<[f64; 3]>,
+    row: Option<[f64; 3]>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -358,6 +369,7 @@ mod tests {
     use super::*;
     use crate::error::chain;
     use crate::grid::Crs;
+    use crate::scene::rpc::Correction;
     use crate::scene::testing::{rpb_text, rpc_text, write_tiff, write_tiff_with, write_tiff_with_rpc_tag};
     use crate::scene::{Calibration, SensorModel};
 
@@ -577,6 +589,39 @@ index = 2
         assert!(matches!(open(&path).unwrap().parts[0].sensor_model, SensorModel::Unknown { .. }));
         std::fs::write(&path, text("rpc = \"../p_RPC.TXT\"")).unwrap();
         assert!(open(&path).unwrap_err().to_string().contains("part[0].rpc"));
+    }
+
+    #[test]
+    fn a_correction_is_read_for_parts_with_rpc_alone() {
+        let text = |keys: &str| {
+            format!(
+                "schema = 1\ntime = \"2026-07-15T02:30:00Z\"\n[[part]]\nname = \"P\"\nimage = \"p.tif\"\n{keys}\n[[part.band]]\nrole = \"PAN\"\n"
+            )
+        };
+        let dir = folder(&text("[part.rpc_correction]\ncol = [1.5, 1, 0]\nrow = [-2, 0.001, 0.999]"));
+        let path = dir.path().join("scene.toml");
+        write_tiff_with_rpc_tag(&dir.path().join("p.tif"));
+        let correction = |path: &Path| match &open(path).unwrap().parts[0].sensor_model {
+            SensorModel::Rpc(rpc) => rpc.correction,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(correction(&path), Correction { col: [1.5, 1.0, 0.0], row: [-2.0, 0.001, 0.999] });
+        std::fs::write(&path, text("[part.rpc_correction]\nrow = [0.25, 0, 1]")).unwrap();
+        assert_eq!(correction(&path), Correction::shift(0.0, 0.25));
+        std::fs::write(&path, text("")).unwrap();
+        assert_eq!(correction(&path), Correction::IDENTITY);
+        let map = "crs = \"EPSG:32631\"\ntransform = [0, 1, 0, 0, 0, -1]\n";
+        for (keys, found) in [
+            (format!("{map}[part.rpc_correction]\ncol = [1, 1, 0]"), "a map projection"),
+            ("rpc = \"none\"\n[part.rpc_correction]\ncol = [1, 1, 0]".into(), "no map projection"),
+            ("[part.rpc_correction]\ncol = [0, 0, 0]".into(), "col [0.0, 0.0, 0.0]"),
+            ("[part.rpc_correction]\nrow = [nan, 0, 1]".into(), "NaN"),
+            ("[part.rpc_correction]\nrows = [0, 0, 1]".into(), "did you mean `row`"),
+        ] {
+            std::fs::write(&path, text(&keys)).unwrap();
+            let message = open(&path).unwrap_err().to_string();
+            assert!(message.contains("scene.toml") && message.contains(found), "{keys}: {message}");
+        }
     }
 
     #[test]

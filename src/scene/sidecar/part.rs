@@ -4,9 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BAND_LIMIT, BandTable, PartTable, RadianceTable, Reader, ReflectanceTable, is_id};
+use super::{BAND_LIMIT, BandTable, CorrectionTable, PartTable, RadianceTable, Reader, ReflectanceTable, is_id};
 use crate::grid::{Crs, GeoTransform};
 use crate::scene::image::{self, Facts};
+use crate::scene::rpc::Correction;
 use crate::scene::{
     Band, Calibration, Fields, Part, Processing, Rpc, SceneError, SensorModel, companion, files, place, rpc_file,
 };
@@ -77,6 +78,7 @@ impl Reader<'_> {
             }
         }
         let sensor_model = self.sensor_model(at, &table, first)?;
+        let sensor_model = self.corrected(&field("rpc_correction"), table.rpc_correction, sensor_model)?;
         Ok(Part {
             name: table.name,
             rows: first.facts.rows,
@@ -261,6 +263,32 @@ impl Reader<'_> {
                 ),
             },
         })
+    }
+
+    /// The model with the correction that the sidecar states.
+    fn corrected(
+        &self,
+        field: &str,
+        table: Option<CorrectionTable>,
+        model: SensorModel,
+    ) -> Result<SensorModel, SceneError> {
+        let Some(CorrectionTable { col, row }) = table else { return Ok(model) };
+        let same = Correction::IDENTITY;
+        let correction = Correction { col: col.unwrap_or(same.col), row: row.unwrap_or(same.row) };
+        if !correction.is_usable() {
+            let found = format!("col {:?}, row {:?}", correction.col, correction.row);
+            let remedy = "write `col = [a0, a1, a2]` and `row = [b0, b1, b2]`; [0, 1, 0] and [0, 0, 1] change nothing";
+            return Err(self.wrong(field, "finite numbers that give every pixel a place of its own", found, remedy));
+        }
+        let found = match model {
+            SensorModel::Rpc(mut rpc) => {
+                rpc.correction = correction;
+                return Ok(SensorModel::Rpc(rpc));
+            }
+            SensorModel::Projected { .. } => "a map projection".into(),
+            SensorModel::Unknown { reason } => reason,
+        };
+        Err(self.wrong(field, "a part with RPC", found, "remove it, or give the part its RPC"))
     }
 
     /// The model of `rpc`, or of the image's tags without one, with a warning if it does not fit the image.

@@ -150,7 +150,8 @@ pub fn rpc_txt(tiff: &Tiff, moment: &Moment) -> String {
     text
 }
 
-/// The same as `.rpb`: six lines, ten numbers, four lists of twenty (desertstsung/Snowy-Dove, `src/sdRPCRedefine.pro`).
+/// The same as `.rpb`: six lines, ten numbers, four lists of twenty (desertstsung/Snowy-Dove @ 54e9e24,
+/// `src/sdRPCRedefine.pro`, lines 15–29).
 pub fn rpb(tiff: &Tiff, moment: &Moment) -> String {
     let keys = [
         "lineOffset",

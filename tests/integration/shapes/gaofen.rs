@@ -6,8 +6,8 @@ use super::files::*;
 use super::{Expected, Shape};
 use crate::harness::Desk;
 
-/// The flat XML of one raster. Elements: acolite/acolite, `acolite/gf/metadata.py` (identity, times, angles, size,
-/// corners); GISdeveloper2017/imetadata, `c_satFilePlugins_gf1_B_C_D.py`, `init_qa_metadata_bus_xml_list` (orbit, level,
+/// The flat XML of one raster. Elements: acolite/acolite @ bb3557c, `acolite/gf/metadata.py`, lines 22–31 (identity, times,
+/// angles, size, corners); GISdeveloper2017/imetadata, `c_satFilePlugins_gf1_B_C_D.py`, `init_qa_metadata_bus_xml_list` (orbit, level,
 /// size, roll, cloud). No coefficients unless `more` has them.
 pub fn xml(satellite: &str, sensor: &str, moment: &Moment, tiff: &Tiff, more: &str) -> String {
     let mut corners = String::new();

@@ -6,10 +6,11 @@ use super::files::*;
 use super::{Expected, Shape};
 use crate::harness::Desk;
 
-/// A `_meta.xml` of one raster. Elements and their places: GISdeveloper2017/imetadata,
-/// `c_satFilePlugins_jinlin1_pms.py`, `parser_metadata_time_list` and `get_metadata_bus_configuration_list` (identity,
-/// times, corners, sizes, roll, cloud); Jason001028/sr_agent_platform, `SR_code/util.py`, `check_and_add_mtfc_node`,
-/// `add_product_info` and `updat_processinfo` (bits, the lists of coefficients, MTF).
+/// A `_meta.xml` of one raster. Elements and their places: GISdeveloper2017/imetadata @ 32a971a,
+/// `c_satFilePlugins_jinlin1_pms.py`, lines 109–127, `parser_metadata_time_list`, and 147–260,
+/// `get_metadata_bus_configuration_list` (identity, times, corners, sizes, roll, cloud); Jason001028/sr_agent_platform @
+/// b2ba3d6, `SR_code/util.py`, `check_and_add_mtfc_node`, `add_product_info` and `updat_processinfo` (bits, the lists of
+/// coefficients, MTF).
 pub struct Meta {
     pub satellite: &'static str,
     pub sensor: &'static str,
