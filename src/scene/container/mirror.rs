@@ -1,0 +1,437 @@
+//! A bucket, a container or a web server, of which what is needed stands in a folder under the same names.
+//!
+//! What was listed is there as a file: empty until it is asked for, so that nobody takes a hole for what it says. Metadata
+//! come whole, images as their headers, and whole images when a scene is made, as those of archives do.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tempfile::TempDir;
+
+use super::blocks::{self, Blocks};
+use super::meter::{Content, Fault};
+use super::names::{Names, shown};
+use super::objects::{Object, Objects, failed, join};
+use super::scratch::{Held, Scratch};
+use super::{ArchiveError, Unpacked, Use, header, limits, make};
+use crate::error::Class;
+use crate::scene::find::SIDECAR;
+use crate::scene::{coefficients, files};
+use crate::scene::naming::Naming;
+
+/// Objects that are fetched at once, small ones and headers.
+const AT_ONCE: usize = 8;
+
+/// What of an object stands in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Have {
+    Nothing,
+    /// The header of an image.
+    Header,
+    Whole,
+}
+
+/// A listed object; those no scene is read from are not kept.
+#[derive(Debug, Clone)]
+struct Entry {
+    object: Object,
+    purpose: Use,
+    have: Have,
+}
+
+/// What is known of the place so far.
+#[derive(Debug, Default)]
+struct Known {
+    entries: BTreeMap<String, Entry>,
+    /// Folders that were listed, and whether with all below.
+    listed: HashMap<String, bool>,
+    metadata: HashMap<String, Beside>,
+    /// Names that were looked for one by one, on a web server.
+    asked: BTreeSet<String>,
+}
+
+/// The metadata in a folder, by the scene whose name they begin with.
+#[derive(Debug, Default)]
+struct Beside {
+    of_scenes: HashMap<String, Vec<String>>,
+    of_none: Vec<String>,
+}
+
+/// The folder that stands for a bucket, container or server; it goes with it.
+#[derive(Debug)]
+pub struct Mirror {
+    objects: Arc<dyn Objects>,
+    base: PathBuf,
+    known: Mutex<Known>,
+    scratch: Scratch,
+    // Dropped in this order, as those of archives.
+    _folder: TempDir,
+    _held: Arc<Held>,
+}
+
+impl Mirror {
+    /// An empty one.
+    pub fn new(objects: Arc<dyn Objects>, scratch: &Scratch) -> Result<Self, ArchiveError> {
+        let (folder, held) = scratch.folder()?;
+        // Ids may come from the name of a folder, which would be the bucket's.
+        let url = objects.url();
+        let base = folder.path().join(url.rsplit('/').next().unwrap_or_default());
+        make(&base)?;
+        Ok(Self { objects, base, known: Mutex::default(), scratch: scratch.clone(), _folder: folder, _held: held })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bucket, container or server itself.
+    pub fn objects(&self) -> &Arc<dyn Objects> {
+        &self.objects
+    }
+
+    /// A name as a URL, for people.
+    pub fn url(&self, name: &str) -> String {
+        format!("{}/{name}", self.objects.url())
+    }
+
+    /// The file or folder that stands for a name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.base.join(name)
+    }
+
+    /// The name a file or folder stands for.
+    fn name(&self, path: &Path) -> Option<String> {
+        let parts = path.strip_prefix(&self.base).ok()?.components().map(|part| match part {
+            Component::Normal(part) => part.to_str(),
+            _ => None,
+        });
+        Some(parts.collect::<Option<Vec<_>>>()?.join("/"))
+    }
+
+    /// Where a file stands, for messages.
+    pub fn origin(&self, file: &Path) -> Option<PathBuf> {
+        Some(self.url(&self.name(file)?).into())
+    }
+
+    /// True if a name is that of a listed file.
+    pub fn has(&self, name: &str) -> bool {
+        self.known().entries.contains_key(name)
+    }
+
+    /// Number of files below a folder, and the first image among them.
+    pub fn summary(&self, folder: &str) -> (usize, Option<String>) {
+        let known = self.known();
+        let below = known.below(folder).collect::<Vec<_>>();
+        let image = below.iter().find(|(_, entry)| entry.purpose == Use::Image);
+        (below.len(), image.map(|(name, _)| (*name).clone()))
+    }
+
+    /// Lists a folder, once; false where nothing can be listed.
+    pub fn list(&self, folder: &str, is_deep: bool) -> Result<bool, ArchiveError> {
+        if self.known().is_listed(folder, is_deep) {
+            return Ok(true);
+        }
+        let Some(objects) = self.objects.list(folder, is_deep, limits::OBJECTS).map_err(failed)? else {
+            return Ok(false);
+        };
+        let found = self.check(folder, objects)?;
+        // What was fetched already stays.
+        let new: Vec<Object> = found.into_iter().filter(|object| !self.has(&object.name)).collect();
+        self.add(new)?;
+        self.known().index(folder, is_deep);
+        Ok(true)
+    }
+
+    /// The files of a list, all of whose names a file below the folder can have.
+    fn check(&self, folder: &str, objects: Vec<Object>) -> Result<Vec<Object>, ArchiveError> {
+        let prefix = join(folder, "") + if folder.is_empty() { "" } else { "/" };
+        let url = self.url(&prefix);
+        let mut names = Names::with_most(limits::OBJECTS as u64);
+        let mut found = Vec::new();
+        for (k, object) in objects.iter().enumerate() {
+            // Some tools write an empty object in place of a folder; the list names it before what it holds.
+            let Some(name) = object.name.strip_prefix(&prefix).filter(|name| !name.is_empty()) else { continue };
+            let is_above = |other: &Object| other.name.strip_prefix(&object.name).is_some_and(|n| n.starts_with('/'));
+            let begins = |other: &&Object| other.name.starts_with(&object.name);
+            if object.size == 0 && objects.iter().skip(k + 1).take_while(begins).any(is_above) {
+                continue;
+            }
+            let refused = |problem: String| ArchiveError::RemoteUnsafe {
+                url: url.clone(),
+                object: shown(name.as_bytes()),
+                problem,
+            };
+            match names.add(Path::new(""), name.as_bytes(), false) {
+                Ok(Some(path)) if path == name => found.push(object.clone()),
+                Ok(_) => return Err(refused("a name with an empty part or `.`".into())),
+                Err(ArchiveError::ArchiveUnsafe { problem, .. }) => return Err(refused(problem)),
+                Err(ArchiveError::ArchiveLimit { what, found, limit, .. }) => {
+                    return Err(refused(format!("{found} {what}, more than the limit of {limit}")));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Makes empty files for what scenes are read from, and fetches the sidecars, which say what their scenes are called.
+    fn add(&self, objects: Vec<Object>) -> Result<(), ArchiveError> {
+        let mut sidecars = Vec::new();
+        for object in objects {
+            let purpose = Use::of(&object.name, object.size);
+            if purpose == Use::None {
+                continue;
+            }
+            let path = self.path(&object.name);
+            make(path.parent().unwrap_or(&self.base))?;
+            // What is large is there only with its image: readers look at what they find.
+            if purpose != Use::Large {
+                File::create(&path).map_err(|source| ArchiveError::ScratchWrite { path, source })?;
+            }
+            if object.name.rsplit('/').next() == Some(SIDECAR) {
+                sidecars.push(object.name.clone());
+            }
+            self.known().entries.insert(object.name.clone(), Entry { object, purpose, have: Have::Nothing });
+        }
+        self.fetch(&sidecars, Have::Whole)
+    }
+
+    /// Looks for names one by one, where nothing can be listed: small files, and images.
+    pub fn ask(&self, names: &[String]) -> Result<(), ArchiveError> {
+        let new: Vec<&String> = names.iter().filter(|name| self.known().asked.insert((*name).clone())).collect();
+        in_parallel(&new, |name| {
+            if files::tiff_stem(name).is_some() {
+                return match self.objects.find(name) {
+                    Ok(Some(object)) => self.add(vec![object]),
+                    Ok(None) => Ok(()),
+                    // Some say of what is not there that it may not be seen.
+                    Err(error) if error.class() == Class::Input => Ok(()),
+                    Err(error) => Err(failed(error)),
+                };
+            }
+            let Some(bytes) = self.objects.get(name, limits::SMALL).map_err(failed)? else { return Ok(()) };
+            let object = Object { name: (*name).clone(), size: bytes.len() as u64, version: String::new() };
+            let path = self.path(name);
+            make(path.parent().unwrap_or(&self.base))?;
+            std::fs::write(&path, bytes).map_err(|source| ArchiveError::ScratchWrite { path, source })?;
+            let entry = Entry { object, purpose: Use::Small, have: Have::Whole };
+            self.known().entries.insert((*name).clone(), entry);
+            Ok(())
+        })
+    }
+
+    /// Makes of a small object a file that can be read.
+    pub fn small(&self, name: &str) -> Result<(), ArchiveError> {
+        self.fetch(&[name.to_owned()], Have::Whole)
+    }
+
+    /// Fetches what opening images asks for: their headers, and the metadata beside them. Whoever names other files gets
+    /// those.
+    pub fn prepare(&self, of: &[&Path]) -> Result<(), ArchiveError> {
+        let (mut images, mut small) = (BTreeSet::new(), BTreeSet::new());
+        {
+            let known = self.known();
+            for name in of.iter().filter_map(|path| self.name(path)) {
+                if known.entries.get(&name).is_none_or(|entry| entry.purpose != Use::Image) {
+                    small.insert(name);
+                    continue;
+                }
+                let (folder, file) = name.rsplit_once('/').unwrap_or(("", &name));
+                let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
+                small.insert(join(above, coefficients::FILE));
+                if let Some(beside) = known.metadata.get(folder) {
+                    small.extend(beside.of(file).map(|file| join(folder, file)));
+                }
+                images.insert(name);
+            }
+            small.retain(|name| known.entries.get(name).is_some_and(|entry| entry.purpose == Use::Small));
+            let bytes: u64 = small.iter().filter_map(|name| known.entries.get(name)).map(|entry| entry.object.size).sum();
+            if bytes > limits::KEPT {
+                let name = of.first().and_then(|path| self.name(path)).unwrap_or_default();
+                return Err(ArchiveError::RemoteUnsafe {
+                    url: self.objects.url(),
+                    object: name,
+                    problem: format!("{bytes} bytes of metadata beside it, more than the limit of {}", limits::KEPT),
+                });
+            }
+        }
+        self.fetch(&small.into_iter().collect::<Vec<_>>(), Have::Whole)?;
+        self.fetch(&images.into_iter().collect::<Vec<_>>(), Have::Header)
+    }
+
+    /// Fetches whole images, and what is large beside them under their names.
+    pub fn unpack(&self, of: &[&Path]) -> Result<Unpacked, ArchiveError> {
+        let mut wanted = BTreeMap::new();
+        {
+            let known = self.known();
+            for name in of.iter().filter_map(|path| self.name(path)) {
+                let (folder, file) = name.rsplit_once('/').unwrap_or(("", &name));
+                let Some(stem) = files::tiff_stem(file) else { continue };
+                let start = join(folder, stem) + ".";
+                let beside = known.entries.range(start.clone()..).take_while(|(name, _)| name.starts_with(&start));
+                let is_wanted = |(_, entry): &(&String, &Entry)| matches!(entry.purpose, Use::Image | Use::Large);
+                wanted.extend(beside.filter(is_wanted).map(|(name, entry)| (name.clone(), entry.object.size)));
+            }
+        }
+        let needed = wanted.values().fold(0u64, |sum, size| sum.saturating_add(*size));
+        if let Some((name, _)) = wanted.first_key_value() {
+            let url = self.url(name);
+            if needed > limits::UNPACKED {
+                let problem = format!("{needed} bytes of images, more than the limit of {}", limits::UNPACKED);
+                return Err(ArchiveError::RemoteUnsafe { url: self.objects.url(), object: name.clone(), problem });
+            }
+            self.scratch.room(Path::new(&url), needed)?;
+        }
+        // What was written is removed also when the rest fails.
+        let files = wanted.keys().map(|name| self.path(name)).collect();
+        let mut unpacked = Unpacked { files, bytes: 0 };
+        for name in wanted.keys() {
+            self.fetch(std::slice::from_ref(name), Have::Whole)?;
+        }
+        unpacked.bytes = needed;
+        Ok(unpacked)
+    }
+
+    /// Fetches so much of each of these.
+    fn fetch(&self, names: &[String], most: Have) -> Result<(), ArchiveError> {
+        in_parallel(names, |name| {
+            let entry = self.known().entries.get(name).cloned();
+            let Some(Entry { object, have, .. }) = entry else { return Ok(()) };
+            let path = self.path(name);
+            if (have == Have::Whole || have == most) && path.exists() {
+                return Ok(());
+            }
+            if object.size > limits::UNPACKED {
+                let problem = format!("{} bytes, more than the limit of {}", object.size, limits::UNPACKED);
+                return Err(ArchiveError::RemoteUnsafe { url: self.objects.url(), object: object.name, problem });
+            }
+            let wrong = |source| ArchiveError::ScratchWrite { path: path.clone(), source };
+            let file = File::create(&path).map_err(wrong)?;
+            let have = match most {
+                Have::Header => self.header(&object, &file, &path)?,
+                _ => self.whole(&object, &file, &path)?,
+            };
+            if let Some(entry) = self.known().entries.get_mut(name) {
+                entry.have = have;
+            }
+            Ok(())
+        })
+    }
+
+    fn whole(&self, object: &Object, file: &File, path: &Path) -> Result<Have, ArchiveError> {
+        let wrong = |source| ArchiveError::ScratchWrite { path: path.into(), source };
+        let mut at = 0;
+        while at < object.size {
+            let end = (at + blocks::MOST).min(object.size);
+            let bytes = self.objects.read(object, at..end).map_err(failed)?;
+            file.write_all_at(&bytes, at).map_err(wrong)?;
+            at = end;
+        }
+        Ok(Have::Whole)
+    }
+
+    fn header(&self, object: &Object, file: &File, path: &Path) -> Result<Have, ArchiveError> {
+        let blocks = Blocks::new(Arc::clone(&self.objects), object.clone());
+        let copied = header::copy(&mut Content::InPlace(&blocks, 0), object.size, file);
+        match (copied, blocks.finish()) {
+            (_, Some(fault)) => Err(failed(fault)),
+            (Ok(Some(_)), None) => Ok(Have::Header),
+            (Ok(None), None) => {
+                self.scratch.room(Path::new(&self.url(&object.name)), object.size)?;
+                self.whole(object, file, path)
+            }
+            (Err(Fault::Read(source) | Fault::Write(source)), None) => {
+                Err(ArchiveError::ScratchWrite { path: path.into(), source })
+            }
+        }
+    }
+}
+
+impl Known {
+    fn is_listed(&self, folder: &str, is_deep: bool) -> bool {
+        let is = |name: &str, deep: bool| self.listed.get(name).is_some_and(|has| *has || !deep);
+        let above = folder.match_indices('/').map(|(at, _)| folder.get(..at).unwrap_or_default());
+        is(folder, is_deep) || above.chain([""]).any(|above| is(above, true))
+    }
+
+    /// Notes that a folder was listed, and which metadata are of which scene.
+    fn index(&mut self, folder: &str, is_deep: bool) {
+        self.listed.insert(folder.to_owned(), is_deep);
+        let mut folders: HashMap<String, Vec<(String, Use)>> = HashMap::new();
+        for (name, entry) in self.below(folder) {
+            let (of, file) = name.rsplit_once('/').unwrap_or(("", name));
+            folders.entry(of.to_owned()).or_default().push((file.to_owned(), entry.purpose));
+        }
+        self.metadata.extend(folders.into_iter().map(|(folder, files)| (folder, Beside::new(&files))));
+    }
+
+    /// What was listed below a folder.
+    fn below(&self, folder: &str) -> impl Iterator<Item = (&String, &Entry)> {
+        let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+        let from = start.clone();
+        self.entries.range(from..).take_while(move |(name, _)| name.starts_with(&start))
+    }
+}
+
+impl Beside {
+    fn new(files: &[(String, Use)]) -> Self {
+        let stems: BTreeSet<String> = files.iter().filter_map(|(file, _)| stem(file)).collect();
+        let mut beside = Self::default();
+        for (file, _) in files.iter().filter(|(_, purpose)| *purpose == Use::Small) {
+            let lower = file.to_ascii_lowercase();
+            let longest = lower.char_indices().rev().find_map(|(at, _)| stems.get(lower.get(..at)?));
+            match longest {
+                Some(stem) => beside.of_scenes.entry(stem.clone()).or_default().push(file.clone()),
+                None => beside.of_none.push(file.clone()),
+            }
+        }
+        beside
+    }
+
+    /// The metadata that may be of an image: all but those that begin as the name of another scene does.
+    fn of(&self, image: &str) -> impl Iterator<Item = &String> {
+        let own = stem(image);
+        let is_of = move |scene: &String| own.as_ref().is_none_or(|own| own == scene);
+        self.of_none.iter().chain(self.of_scenes.iter().filter(move |(scene, _)| is_of(scene)).flat_map(|(_, f)| f))
+    }
+}
+
+/// What the names of all files of a scene begin with, in lower case.
+fn stem(image: &str) -> Option<String> {
+    Some(Naming::of_image(image)?.stem().to_ascii_lowercase())
+}
+
+/// Does some work for each, several at once; the error is that of the first that fails.
+fn in_parallel<T: Sync>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<(), ArchiveError> + Sync,
+) -> Result<(), ArchiveError> {
+    if let [one] = items {
+        return work(one);
+    }
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let (next, failed, work) = (&next, &failed, &work);
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(items.len()) {
+            scope.spawn(move || {
+                let another = || {
+                    let k = next.fetch_add(1, Ordering::Relaxed);
+                    Some((k, items.get(k)?))
+                };
+                while let Some((k, item)) = another() {
+                    if let Err(error) = work(item) {
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).insert(k, error);
+                        // Nothing further is begun.
+                        next.store(items.len(), Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
+    failed.pop_first().map_or(Ok(()), |(_, error)| Err(error))
+}
