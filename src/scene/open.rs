@@ -46,7 +46,9 @@ impl Delivery {
     /// What it is made of, as far as its names say: images, what was named beside them, the sidecar and what that names.
     fn files(&self) -> Vec<PathBuf> {
         match &self.kind {
-            Kind::Named(images) => images.iter().flat_map(|i| std::iter::once(&i.image).chain(&i.beside)).cloned().collect(),
+            Kind::Named(images) => {
+                images.iter().flat_map(|i| std::iter::once(&i.image).chain(&i.beside)).cloned().collect()
+            }
             Kind::Sidecar(path) => {
                 let root = path.parent().unwrap_or(Path::new("."));
                 std::iter::once(path.clone()).chain(sidecar::names(path).iter().map(|name| root.join(name))).collect()

@@ -21,8 +21,26 @@ use crate::error;
 
 /// What may be named as an image but for its ending, of vendors and for GDAL.
 const COMPANIONS: [&str; 20] = [
-    "_meta.xml", ".xml", "_rpc.txt", "_RPC.TXT", ".rpb", ".RPB", "_rpb.txt", ".rpc", ".RPC", ".shp", ".shx", ".dbf",
-    ".prj", ".tfw", ".TFW", ".imd", ".IMD", ".aux.xml", ".tif.aux.xml", ".tiff.aux.xml",
+    "_meta.xml",
+    ".xml",
+    "_rpc.txt",
+    "_RPC.TXT",
+    ".rpb",
+    ".RPB",
+    "_rpb.txt",
+    ".rpc",
+    ".RPC",
+    ".shp",
+    ".shx",
+    ".dbf",
+    ".prj",
+    ".tfw",
+    ".TFW",
+    ".imd",
+    ".IMD",
+    ".aux.xml",
+    ".tif.aux.xml",
+    ".tiff.aux.xml",
 ];
 
 /// The same for the metadata of a whole scene.
@@ -99,12 +117,7 @@ impl Finder {
     }
 
     /// Deliveries below a folder.
-    fn at_prefix(
-        &mut self,
-        container: &Arc<Container>,
-        mirror: &Mirror,
-        folder: &str,
-    ) -> error::Result<Vec<Delivery>> {
+    fn at_prefix(&mut self, container: &Arc<Container>, mirror: &Mirror, folder: &str) -> error::Result<Vec<Delivery>> {
         let url = || format!("{}/", mirror.url(folder).trim_end_matches('/'));
         if !mirror.list(folder, true)? {
             let instead = "the scene's images, its `scene.toml` or its archive";
@@ -118,7 +131,9 @@ impl Finder {
         let met = self.in_container(container, &mirror.path(folder))?;
         if met.is_empty() {
             let found = match image {
-                Some(first) => format!("{count} files, TIFF files without a vendor's name among them, `{first}` the first"),
+                Some(first) => {
+                    format!("{count} files, TIFF files without a vendor's name among them, `{first}` the first")
+                }
                 None => format!("{count} files, no image; archives are opened when they are named themselves"),
             };
             return Err(SceneError::NotADelivery { path: url().into(), found, expected: expected() }.into());
@@ -200,7 +215,8 @@ impl Finder {
         let mut folders = vec![folder.to_owned()];
         if !is_sidecar {
             names.push(join(folder, SIDECAR));
-            let stem = ["_meta.xml", ".xml", ".tif", ".tiff"].iter().find_map(|ending| files::strip_suffix(file, ending));
+            let stem =
+                ["_meta.xml", ".xml", ".tif", ".tiff"].iter().find_map(|ending| files::strip_suffix(file, ending));
             let stem = stem.unwrap_or(file);
             let other = other_part(stem);
             folders.extend(jilin1::of_other_part(own).map(|other| join(above, &other)));

@@ -19,7 +19,7 @@ use url::Url;
 
 use super::fault::Fault;
 use super::patience::Patience;
-use super::{Account, Environment, Remote, Store, StoreError};
+use super::{Environment, Remote, Store, StoreError};
 use crate::error::{Class, Classify};
 
 /// An object as it was found.
@@ -126,7 +126,7 @@ pub struct Source {
 }
 
 /// Bytes that are asked for at once, and how many such ranges of one object are on their way together.
-const RANGE_BYTES: u64 = 8 << 20;
+const RANGE_BYTES: u64 = 4 << 20;
 const RANGES_AT_ONCE: usize = 4;
 
 /// How often it is asked whether to go on.
@@ -148,11 +148,6 @@ impl Source {
     /// Where it is, without credentials.
     pub fn url(&self) -> String {
         self.remote.url()
-    }
-
-    /// What it was asked so far.
-    pub fn account(&self) -> Account {
-        self.remote.account()
     }
 
     /// The objects below a folder, and below the folders in it if `deep`, sorted by name, at most so many; `None` where
@@ -288,11 +283,7 @@ impl Source {
         }
     }
 
-    fn wait<T>(
-        &self,
-        name: &str,
-        work: impl AsyncFnOnce(&Patience) -> Result<T, Fault>,
-    ) -> Result<T, SourceError> {
+    fn wait<T>(&self, name: &str, work: impl AsyncFnOnce(&Patience) -> Result<T, Fault>) -> Result<T, SourceError> {
         self.ask(name, work)?.map_err(|fault| self.failed(name, fault))
     }
 

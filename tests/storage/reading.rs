@@ -13,11 +13,11 @@ use flate2::write::GzEncoder;
 use serde_json::Value;
 
 use crate::delivery::{Delivery, Tiny, UNIT_N, UNIT_R, farm, finished, native, product};
-use crate::harness::{Desk, Said, assert_same_objects, tree};
+use crate::harness::{Desk, Said, assert_same_objects, copy, tree};
 use crate::server::{BUCKET, Failing, Kind, Server};
 
 /// The program in a desk's folder, with these variables and none of the machine's that lead to a store.
-fn fieldglow(desk: &Desk, args: &[&str], variables: &[(String, String)]) -> Said {
+pub fn fieldglow(desk: &Desk, args: &[&str], variables: &[(String, String)]) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fieldglow"));
     for (name, _) in std::env::vars() {
         if ["AWS_", "GOOGLE_", "AZURE_", "FIELDGLOW_"].iter().any(|prefix| name.starts_with(prefix)) {
@@ -25,13 +25,8 @@ fn fieldglow(desk: &Desk, args: &[&str], variables: &[(String, String)]) -> Said
         }
     }
     let variables = variables.iter().map(|(k, v)| (k.as_str(), v.as_str()));
-    let output = command
-        .args(args)
-        .current_dir(desk.path(""))
-        .env("HOME", desk.path("home"))
-        .envs(variables)
-        .output()
-        .unwrap();
+    let output =
+        command.args(args).current_dir(desk.path("")).env("HOME", desk.path("home")).envs(variables).output().unwrap();
     Said {
         code: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -41,11 +36,8 @@ fn fieldglow(desk: &Desk, args: &[&str], variables: &[(String, String)]) -> Said
 
 /// The way to a server, with short pauses and this patience.
 fn with(server: &Server, patience: &str) -> Vec<(String, String)> {
-    let settings = [
-        ("FIELDGLOW_STORE_TIMEOUT", "30"),
-        ("FIELDGLOW_STORE_PAUSE", "0.005"),
-        ("FIELDGLOW_STORE_PATIENCE", patience),
-    ];
+    let settings =
+        [("FIELDGLOW_STORE_TIMEOUT", "30"), ("FIELDGLOW_STORE_PAUSE", "0.005"), ("FIELDGLOW_STORE_PATIENCE", patience)];
     server.environment().into_iter().chain(settings.map(|(k, v)| (k.to_owned(), v.to_owned()))).collect()
 }
 
@@ -123,20 +115,35 @@ fn what_a_url_names_makes_what_the_folder_makes() {
     let web = format!("{}/{BUCKET}", server.url());
     makes_what_the_folder_makes(&server, &[&format!("{web}/{mss}?token=hush")]);
     makes_what_the_folder_makes(&server, &[&format!("{web}/{pan}"), &format!("{web}/{mss}")]);
-    let local = Delivery::L1.file("_PAN.tif");
-    makes_what_the_folder_makes(&server, &[local.to_str().unwrap(), &format!("{web}/{}", l1("_MSS_meta.xml"))]);
+    // One part here and one there.
+    let desk = Desk::new();
+    copy(Delivery::L1.file("_PAN.tif").parent().unwrap(), &desk.path("pan"));
+    put(
+        &server,
+        "mss/",
+        files
+            .into_iter()
+            .filter(|(name, _)| name.contains("_MSS/"))
+            .map(|(n, b)| (n.rsplit('/').next().unwrap().to_owned(), b)),
+    );
+    let image = mss.rsplit('/').next().unwrap();
+    makes_what_the_folder_makes(&server, &[desk.path("pan").to_str().unwrap(), &format!("{web}/mss/{image}")]);
 }
 
 #[test]
 fn archives_are_read_where_they_stand() {
     let server = Server::start();
     let files = tree(&Delivery::L1.folder());
-    put(&server, "", [
-        ("a.zip".to_owned(), zip(&files, zip::CompressionMethod::Stored)),
-        ("b c/影像.zip".to_owned(), zip(&files, zip::CompressionMethod::Deflated)),
-        ("a.tar".to_owned(), tar(&files)),
-        ("a.tar.gz".to_owned(), gz(&tar(&files))),
-    ]);
+    put(
+        &server,
+        "",
+        [
+            ("a.zip".to_owned(), zip(&files, zip::CompressionMethod::Stored)),
+            ("b c/影像.zip".to_owned(), zip(&files, zip::CompressionMethod::Deflated)),
+            ("a.tar".to_owned(), tar(&files)),
+            ("a.tar.gz".to_owned(), gz(&tar(&files))),
+        ],
+    );
     let web = format!("{}/{BUCKET}", server.url());
     makes_what_the_folder_makes(&server, &[&format!("s3://{BUCKET}/a.zip")]);
     makes_what_the_folder_makes(&server, &[&format!("s3://{BUCKET}/b c/影像.zip")]);
@@ -144,35 +151,57 @@ fn archives_are_read_where_they_stand() {
     makes_what_the_folder_makes(&server, &[&format!("{web}/a.tar.gz?sig=hush")]);
     // The other part's archive is found by its name.
     for part in ["PAN", "MSS"] {
-        let of_part: BTreeMap<_, _> =
-            files.iter().filter(|(n, _)| n.contains(&format!("_{part}/"))).map(|(n, b)| (n.clone(), b.clone())).collect();
+        let of_part: BTreeMap<_, _> = files
+            .iter()
+            .filter(|(n, _)| n.contains(&format!("_{part}/")))
+            .map(|(n, b)| (n.clone(), b.clone()))
+            .collect();
         let name = format!("parts/{}_{part}.zip", Delivery::L1.id());
         put(&server, "", [(name, zip(&of_part, zip::CompressionMethod::Deflated))]);
     }
     makes_what_the_folder_makes(&server, &[&format!("{web}/parts/{}_MSS.zip", Delivery::L1.id())]);
 }
 
-/// A scene of noise that takes several ranges, described by a sidecar, and what a local run makes of it.
-struct Noise {
-    files: BTreeMap<String, Vec<u8>>,
-    expected: BTreeMap<String, Vec<u8>>,
+/// A scene of noise, described by a sidecar, and what a local run makes of it.
+pub struct Noise {
+    pub files: BTreeMap<String, Vec<u8>>,
+    pub expected: BTreeMap<String, Vec<u8>>,
 }
 
-/// Pixels of an edge: the image has 27 MB.
-const EDGE: usize = 2600;
-
-fn noise() -> &'static Noise {
-    static NOISE: OnceLock<Noise> = OnceLock::new();
-    NOISE.get_or_init(|| {
+impl Noise {
+    fn new(edge: usize) -> Self {
         let desk = Desk::new();
         let plane = |seed: u32| -> Vec<u16> {
-            (0..(EDGE * EDGE) as u32).map(|k| ((k ^ seed).wrapping_mul(2_654_435_761) >> 16) as u16 | 1).collect()
+            (0..(edge * edge) as u32).map(|k| ((k ^ seed).wrapping_mul(2_654_435_761) >> 16) as u16 | 1).collect()
         };
-        Tiny::new(&desk, (EDGE, EDGE), &[plane(1), plane(2)], "fill = 0", &[UNIT_R, UNIT_N]);
+        Tiny::new(&desk, (edge, edge), &[plane(1), plane(2)], "fill = 0", &[UNIT_R, UNIT_N]);
         desk.write("pipeline.toml", pipeline());
         desk.fieldglow(["run", "pipeline.toml", "tiny", "--output", "out"]).ends_with(0);
-        Noise { files: tree(&desk.path("tiny")), expected: tree(&desk.path("out")) }
-    })
+        Self { files: tree(&desk.path("tiny")), expected: tree(&desk.path("out")) }
+    }
+
+    /// An image of 27 MB, which takes several ranges.
+    pub fn large() -> &'static Self {
+        static NOISE: OnceLock<Noise> = OnceLock::new();
+        NOISE.get_or_init(|| Self::new(2600))
+    }
+
+    /// One of 360 kB, of which the header is a part.
+    fn small() -> &'static Self {
+        static NOISE: OnceLock<Noise> = OnceLock::new();
+        NOISE.get_or_init(|| Self::new(300))
+    }
+
+    /// Puts it into the bucket, as a folder and as an archive.
+    fn on(&self, server: &Server) {
+        put(server, "tiny/", self.files.clone());
+        put(server, "", [("tiny.zip".to_owned(), self.zipped())]);
+    }
+
+    /// The archive.
+    pub fn zipped(&self) -> Vec<u8> {
+        zip(&self.files, zip::CompressionMethod::Stored)
+    }
 }
 
 fn pipeline() -> String {
@@ -180,15 +209,10 @@ fn pipeline() -> String {
 }
 
 /// A run over a URL, into `out` on a fresh desk.
-fn run(desk: &Desk, url: &str, variables: &[(String, String)]) -> Said {
+pub fn run(desk: &Desk, url: &str, variables: &[(String, String)]) -> Said {
     desk.write("pipeline.toml", pipeline());
     let _ = fs::remove_dir_all(desk.path("out"));
     fieldglow(desk, &["run", "pipeline.toml", url, "--output", "out", "--scratch", ".", "--json"], variables)
-}
-
-fn noise_on(server: &Server) {
-    put(server, "tiny/", noise().files.clone());
-    put(server, "", [("tiny.zip".to_owned(), zip(&noise().files, zip::CompressionMethod::Stored))]);
 }
 
 /// The URLs of the scene of noise.
@@ -205,9 +229,9 @@ fn urls(server: &Server) -> [String; 4] {
 #[test]
 fn sidecars_name_what_is_fetched_and_inspect_and_plan_say_what_they_say_of_the_folder() {
     let server = Server::start();
-    noise_on(&server);
+    Noise::large().on(&server);
     let desk = Desk::new();
-    for (name, bytes) in &noise().files {
+    for (name, bytes) in &Noise::large().files {
         desk.write(&format!("tiny/{name}"), bytes);
     }
     let variables = with(&server, "20");
@@ -232,29 +256,31 @@ fn sidecars_name_what_is_fetched_and_inspect_and_plan_say_what_they_say_of_the_f
         assert!(sent < 300_000, "{url}: {sent} bytes of 27 million");
         println!("inspect {url}: {sent} bytes");
         run(&desk, &url, &variables).ends_with(0);
-        assert_same_objects(&noise().expected, &tree(&desk.path("out")));
+        assert_same_objects(&Noise::large().expected, &tree(&desk.path("out")));
     }
 }
 
-/// Every request of a run fails once, in every way: it goes on and ends well.
+/// Every request of a run fails once, in one of four ways: it goes on and ends well.
 #[test]
 fn any_request_for_a_delivery_may_fail_once() {
     let (server, desk) = (Server::start(), Desk::new());
-    noise_on(&server);
-    for url in urls(&server) {
+    let [folder, sidecar, on_web, archive] = urls(&server);
+    let (large, small) = (Noise::large(), Noise::small());
+    for (noise, url) in [(large, folder), (large, archive), (small, sidecar), (small, on_web)] {
+        noise.on(&server);
         server.fail(None);
         run(&desk, &url, &with(&server, "20")).ends_with(0);
         let requests = server.state().requests.len();
-        for kind in [Kind::Busy, Kind::ResetAfter, Kind::Short, Kind::Fewer] {
-            for from in 1..=requests {
-                server.fail(Some(Failing { from, count: 1, kind, but_not_aborts: false }));
-                let said = run(&desk, &url, &with(&server, "20"));
-                assert_eq!(said.code, 0, "{url} {kind:?} at {from}: {}", said.stderr);
-                assert_eq!(server.state().failed, 1);
-                assert_same_objects(&noise().expected, &tree(&desk.path("out")));
-            }
+        for (from, kind) in
+            (1..=requests).zip([Kind::Busy, Kind::ResetAfter, Kind::Short, Kind::Fewer].into_iter().cycle())
+        {
+            server.fail(Some(Failing { from, count: 1, kind, but_not_aborts: false }));
+            let said = run(&desk, &url, &with(&server, "20"));
+            assert_eq!(said.code, 0, "{url} {kind:?} at {from}: {}", said.stderr);
+            assert_eq!(server.state().failed, 1);
+            assert_same_objects(&noise.expected, &tree(&desk.path("out")));
         }
-        println!("{url}: {requests} requests × 4 kinds of failure, once");
+        println!("{url}: each of {requests} requests failed once");
     }
 }
 
@@ -262,7 +288,7 @@ fn any_request_for_a_delivery_may_fail_once() {
 #[test]
 fn a_store_that_goes_away_ends_a_run_so_that_it_can_be_made_again() {
     let (server, desk) = (Server::start(), Desk::new());
-    noise_on(&server);
+    Noise::small().on(&server);
     let short = with(&server, "0.05");
     for url in urls(&server) {
         server.fail(None);
@@ -285,33 +311,33 @@ fn a_store_that_goes_away_ends_a_run_so_that_it_can_be_made_again() {
 #[test]
 fn an_object_that_changes_is_noticed() {
     let (server, desk) = (Server::start(), Desk::new());
-    noise_on(&server);
+    Noise::small().on(&server);
     let variables = with(&server, "20");
-    let mut image = noise().files["a.tif"].clone();
-    image[1_000_000] ^= 1;
-    let mut files = noise().files.clone();
+    let mut image = Noise::small().files["a.tif"].clone();
+    image[200_000] ^= 1;
+    let mut files = Noise::small().files.clone();
     files.insert("a.tif".into(), image.clone());
     let archive = zip(&files, zip::CompressionMethod::Stored);
     put(&server, "tiny/", [("a.tif".to_owned(), image.clone())]);
     run(&desk, &urls(&server)[0], &variables).ends_with(0);
     let changed = tree(&desk.path("out"));
-    assert!(changed != noise().expected);
+    assert!(changed != Noise::small().expected);
     for url in urls(&server) {
         let new = if url.ends_with(".zip") { ("tiny.zip", archive.clone()) } else { ("tiny/a.tif", image.clone()) };
-        noise_on(&server);
+        Noise::small().on(&server);
         server.fail(None);
         run(&desk, &url, &variables).ends_with(0);
         let requests = server.state().requests.len();
         let mut noticed = 0;
         for at in 1..=requests {
-            noise_on(&server);
+            Noise::small().on(&server);
             server.fail(None);
             server.state().change = Some((at, new.0.to_owned(), new.1.clone()));
             let said = run(&desk, &url, &variables);
             match said.code {
                 0 => {
                     let made = tree(&desk.path("out"));
-                    let is_whole = made == noise().expected || made == changed;
+                    let is_whole = made == Noise::small().expected || made == changed;
                     assert!(is_whole, "{url} at {at}: products of both");
                 }
                 75 => {
@@ -329,7 +355,7 @@ fn an_object_that_changes_is_noticed() {
 #[test]
 fn what_is_not_there_or_not_ours_is_said_with_its_url_and_no_secret() {
     let (server, desk) = (Server::start(), Desk::new());
-    noise_on(&server);
+    Noise::small().on(&server);
     let variables = with(&server, "0.1");
     let web = format!("{}/{BUCKET}", server.url());
     let refused = |url: &str, code: i32, says: &[&str]| {
@@ -373,11 +399,15 @@ fn what_is_not_there_or_not_ours_is_said_with_its_url_and_no_secret() {
 #[test]
 fn lists_of_scenes_have_urls_and_shards_take_their_own() {
     let (server, desk) = (Server::start(), Desk::new());
-    noise_on(&server);
-    let text = String::from_utf8(noise().files["scene.toml"].clone()).unwrap();
+    Noise::small().on(&server);
+    let text = String::from_utf8(Noise::small().files["scene.toml"].clone()).unwrap();
     for k in 0..6 {
         let text = text.replace("\"tiny\"", &format!("\"tiny-{k}\""));
-        put(&server, &format!("many/{k}/"), [("scene.toml".into(), text.into()), ("a.tif".into(), noise().files["a.tif"].clone())]);
+        put(
+            &server,
+            &format!("many/{k}/"),
+            [("scene.toml".into(), text.into()), ("a.tif".into(), Noise::small().files["a.tif"].clone())],
+        );
     }
     let list: String = (0..6).map(|k| format!("s3://{BUCKET}/many/{k}/scene.toml\n")).collect();
     desk.write("list.txt", list);
@@ -402,10 +432,20 @@ fn lists_of_scenes_have_urls_and_shards_take_their_own() {
 fn names_that_no_file_can_have_are_refused() {
     let (server, desk) = (Server::start(), Desk::new());
     let variables = with(&server, "1");
-    for name in ["a\\b.txt", "../a.txt", "a/../../b.txt", "/etc/passwd", "a//b.txt", "C:x.txt", "a\u{7f}b.txt", "./a.txt", &"a".repeat(300), &"a/".repeat(20)]
-    {
+    for name in [
+        "a\\b.txt",
+        "../a.txt",
+        "a/../../b.txt",
+        "/etc/passwd",
+        "a//b.txt",
+        "C:x.txt",
+        "a\u{7f}b.txt",
+        "./a.txt",
+        &"a".repeat(300),
+        &"a/".repeat(20),
+    ] {
         server.reset();
-        noise_on(&server);
+        Noise::small().on(&server);
         put(&server, "tiny/", [(format!("{name}x"), b"x".to_vec())]);
         let said = fieldglow(&desk, &["inspect", &format!("s3://{BUCKET}/tiny/"), "--scratch", "."], &variables);
         said.ends_with(3).says(&["s3://tiles/tiny"]);
@@ -415,10 +455,11 @@ fn names_that_no_file_can_have_are_refused() {
     }
     // Many strangers beside a scene are none of its business.
     server.reset();
-    noise_on(&server);
+    Noise::small().on(&server);
     put(&server, "tiny/", (0..2000).map(|k| (format!("notes/{k}.txt"), b"x".to_vec())));
     let url = format!("s3://{BUCKET}/tiny/");
     fieldglow(&desk, &["inspect", &url], &variables).ends_with(0);
-    let asked = server.state().requests.iter().filter(|r| r.contains("notes/")).filter(|r| !r.contains("list-type")).count();
+    let asked =
+        server.state().requests.iter().filter(|r| r.contains("notes/")).filter(|r| !r.contains("list-type")).count();
     assert_eq!(asked, 0);
 }

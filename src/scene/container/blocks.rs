@@ -9,10 +9,10 @@ use crate::error::Error;
 
 /// Bytes that are fetched at first, and at most, where they are read one after another.
 const FIRST: u64 = 64 << 10;
-pub const MOST: u64 = 32 << 20;
+pub const MOST: u64 = 16 << 20;
 
 /// Bytes that are kept. The directory of an archive is asked for again and again.
-const KEPT: usize = 64 << 20;
+const KEPT: usize = 32 << 20;
 
 /// An object in pieces. What is read on is fetched in longer and longer ones.
 #[derive(Debug)]

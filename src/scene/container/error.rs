@@ -109,13 +109,17 @@ pub enum ArchiveError {
         instead: &'static str,
     },
     /// Nothing is where a URL leads to.
-    #[error("there is nothing at `{url}`; check the name: a file by its own, a folder by what its objects' names begin with")]
+    #[error(
+        "there is nothing at `{url}`; check the name: a file by its own, a folder by what its objects' names begin with"
+    )]
     RemoteAbsent {
         /// The URL, without credentials.
         url: String,
     },
     /// An object has a name that no file can have.
-    #[error("`{url}` is refused for its object `{object}`, {problem}; name a folder further down, or copy what you trust")]
+    #[error(
+        "`{url}` is refused for its object `{object}`, {problem}; name a folder further down, or copy what you trust"
+    )]
     RemoteUnsafe {
         /// The folder.
         url: String,

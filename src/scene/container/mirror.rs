@@ -20,8 +20,8 @@ use super::scratch::{Held, Scratch};
 use super::{ArchiveError, Unpacked, Use, header, limits, make};
 use crate::error::Class;
 use crate::scene::find::SIDECAR;
-use crate::scene::{coefficients, files};
 use crate::scene::naming::Naming;
+use crate::scene::{coefficients, files};
 
 /// Objects that are fetched at once, small ones and headers.
 const AT_ONCE: usize = 8;
@@ -192,7 +192,7 @@ impl Mirror {
             if purpose != Use::Large {
                 File::create(&path).map_err(|source| ArchiveError::ScratchWrite { path, source })?;
             }
-            if object.name.rsplit('/').next() == Some(SIDECAR) {
+            if purpose == Use::Small && object.name.rsplit('/').next() == Some(SIDECAR) {
                 sidecars.push(object.name.clone());
             }
             self.known().entries.insert(object.name.clone(), Entry { object, purpose, have: Have::Nothing });
@@ -249,7 +249,8 @@ impl Mirror {
                 images.insert(name);
             }
             small.retain(|name| known.entries.get(name).is_some_and(|entry| entry.purpose == Use::Small));
-            let bytes: u64 = small.iter().filter_map(|name| known.entries.get(name)).map(|entry| entry.object.size).sum();
+            let bytes: u64 =
+                small.iter().filter_map(|name| known.entries.get(name)).map(|entry| entry.object.size).sum();
             if bytes > limits::KEPT {
                 let name = of.first().and_then(|path| self.name(path)).unwrap_or_default();
                 return Err(ArchiveError::RemoteUnsafe {
@@ -406,10 +407,7 @@ fn stem(image: &str) -> Option<String> {
 }
 
 /// Does some work for each, several at once; the error is that of the first that fails.
-fn in_parallel<T: Sync>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<(), ArchiveError> + Sync,
-) -> Result<(), ArchiveError> {
+fn in_parallel<T: Sync>(items: &[T], work: impl Fn(&T) -> Result<(), ArchiveError> + Sync) -> Result<(), ArchiveError> {
     if let [one] = items {
         return work(one);
     }
@@ -434,4 +432,176 @@ fn in_parallel<T: Sync>(
     });
     let mut failed = failed.lock().unwrap_or_else(PoisonError::into_inner);
     failed.pop_first().map_or(Ok(()), |(_, error)| Err(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::error;
+
+    /// A bucket that says what it is told to, whose objects are of zeros.
+    #[derive(Debug)]
+    struct Bucket(Vec<(String, u64)>);
+
+    impl Bucket {
+        fn object(name: &str, size: u64) -> Object {
+            Object { name: name.into(), size, version: String::new() }
+        }
+    }
+
+    impl Objects for Bucket {
+        fn url(&self) -> String {
+            "s3://bucket".into()
+        }
+        fn list(&self, _: &str, _: bool, _: usize) -> error::Result<Option<Vec<Object>>> {
+            Ok(Some(self.0.iter().map(|(name, size)| Self::object(name, *size)).collect()))
+        }
+        fn find(&self, _: &str) -> error::Result<Option<Object>> {
+            Ok(None)
+        }
+        fn get(&self, _: &str, _: u64) -> error::Result<Option<Vec<u8>>> {
+            Ok(None)
+        }
+        fn read(&self, _: &Object, range: Range<u64>) -> error::Result<Vec<u8>> {
+            Ok(vec![0; (range.end - range.start) as usize])
+        }
+    }
+
+    /// A mirror in a scratch folder of its own, and that.
+    fn mirror(objects: Vec<(String, u64)>) -> (Mirror, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let scratch = Scratch::new(Some(folder.path().join("scratch")), Arc::default());
+        std::fs::create_dir(folder.path().join("scratch")).unwrap();
+        (Mirror::new(Arc::new(Bucket(objects)), &scratch).unwrap(), folder)
+    }
+
+    /// All files of a folder but those in the mirror's.
+    fn outside(folder: &Path, mirror: &Mirror) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![folder.to_path_buf()];
+        while let Some(folder) = folders.pop().filter(|folder| *folder != mirror.base) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { found.push(path) }
+            }
+        }
+        found.retain(|path| !path.starts_with(&mirror.base) && !path.ends_with("lock"));
+        found
+    }
+
+    #[test]
+    fn names_that_no_file_can_have_are_refused_with_the_whole_folder() {
+        for (name, says) in [
+            ("f/../a.txt", "leads out"),
+            ("f/a/../../b.txt", "leads out"),
+            ("f//etc/passwd", "an absolute path"),
+            ("f/a//b.txt", "an empty part"),
+            ("f/./b.txt", "an empty part or `.`"),
+            ("f/C:a.txt", "a drive letter"),
+            ("f/a\\b.txt", "a backslash"),
+            ("f/a\0b.txt", "a control character"),
+            ("f/a\nb.txt", "a control character"),
+            ("f/a.txt/b.txt", "there twice"),
+        ] {
+            let (mirror, folder) = mirror(vec![("f/a.txt".into(), 1), (name.into(), 1)]);
+            let error = mirror.list("f", true).unwrap_err();
+            let message = error.to_string();
+            assert!(message.contains("s3://bucket/f/") && message.contains(says), "{name:?}: {message}");
+            assert!(!message.contains(char::is_control));
+            assert_eq!(error.class(), Class::Input);
+            assert_eq!(outside(folder.path(), &mirror), [""; 0].map(PathBuf::from));
+            assert!(!mirror.has("f/a.txt"));
+        }
+        let long = format!("f/{}", "a".repeat(256));
+        assert!(mirror(vec![(long, 1)]).0.list("f", true).unwrap_err().to_string().contains("256 bytes of name"));
+        let deep = format!("f/{}b", "a/".repeat(16));
+        assert!(mirror(vec![(deep, 1)]).0.list("f", true).unwrap_err().to_string().contains("17 folders"));
+    }
+
+    #[test]
+    fn many_objects_are_looked_at_and_more_are_not() {
+        let many = |count: usize| (0..count).map(|k| (format!("{k:06}.jpg"), 1)).collect::<Vec<_>>();
+        let (mirror, _folder) = mirror(many(10_000));
+        assert!(mirror.list("", true).unwrap());
+        let more = self::mirror(many(limits::OBJECTS + 1)).0;
+        assert!(more.list("", true).unwrap_err().to_string().contains("100001 members"));
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_before_anything_is_fetched() {
+        let (mirror, _folder) =
+            mirror(vec![("f/a.tif".into(), u64::MAX), ("f/a.tif.ovr".into(), u64::MAX), ("f/b.tif".into(), 1 << 40)]);
+        mirror.list("f", true).unwrap();
+        for name in ["f/a.tif", "f/b.tif"] {
+            let path = mirror.path(name);
+            for done in [mirror.prepare(&[&path]), mirror.unpack(&[&path]).map(|_| ())] {
+                let error = done.unwrap_err();
+                assert!(error.to_string().contains("more than the limit of 274877906944"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_scene_gets_its_own_metadata_and_what_is_nobodys() {
+        let id = |k: u32| format!("JL1KF01A_PMS06_20200618084356_20002691{k}_101_0003_001_L1");
+        let mut objects: Vec<(String, u64)> = vec![("f/notes.txt".into(), 10), ("f/coefficients.toml".into(), 10)];
+        for k in 0..3 {
+            let image = format!("f/{}_MSS", id(k));
+            let whole = format!("f/{}", id(k));
+            objects.push((format!("{image}.tif"), 200_000));
+            objects.extend(["_meta.xml", "_RPC.TXT"].map(|ending| (format!("{image}{ending}"), 10)));
+            objects.extend(["_meta.xml", "_PAN_rpc.txt"].map(|ending| (format!("{whole}{ending}"), 10)));
+        }
+        objects.sort();
+        let (mirror, _folder) = mirror(objects);
+        mirror.list("f", false).unwrap();
+        let image = mirror.path(&format!("f/{}_MSS.tif", id(1)));
+        mirror.prepare(&[&image]).unwrap();
+        let length = |name: String| mirror.path(&name).metadata().unwrap().len();
+        assert_eq!(image.metadata().unwrap().len(), 200_000);
+        for ending in ["_MSS_meta.xml", "_MSS_RPC.TXT", "_meta.xml", "_PAN_rpc.txt"] {
+            assert_eq!([0, 1, 2].map(|k| length(format!("f/{}{ending}", id(k)))), [0, 10, 0], "{ending}");
+        }
+        assert_eq!(length("f/notes.txt".into()), 10);
+        assert_eq!(length("f/coefficients.toml".into()), 10);
+        // Whole, and taken away again.
+        let unpacked = mirror.unpack(&[&image]).unwrap();
+        assert_eq!(unpacked.bytes(), 200_000);
+        mirror.prepare(&[&image]).unwrap();
+        drop(unpacked);
+        assert!(!image.exists());
+    }
+
+    #[test]
+    fn empty_objects_that_stand_for_folders_are_no_files() {
+        let names = [("f/", 0), ("f/a", 0), ("f/a-b", 3), ("f/a/b.tif", 9), ("f/c.txt", 0)];
+        let (mirror, _folder) = mirror(names.map(|(name, size)| (name.to_owned(), size)).to_vec());
+        mirror.list("f", true).unwrap();
+        assert!(mirror.has("f/a/b.tif") && mirror.has("f/c.txt") && !mirror.has("f/a") && !mirror.has("f/"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn no_list_of_names_makes_a_file_elsewhere(
+            names in prop::collection::btree_set("(f/)?([a.\\\\/:\u{0}-\u{7f}é]|\\.\\./){0,12}(\\.tif|\\.txt|scene\\.toml)?", 0..12),
+            sizes in prop::collection::vec(prop_oneof![Just(0), 1u64..100_000, Just(u64::MAX)], 12),
+        ) {
+            let objects: Vec<_> = names.into_iter().zip(sizes).collect();
+            let (mirror, folder) = mirror(objects.clone());
+            for prefix in ["", "f"] {
+                if mirror.list(prefix, true).is_ok() {
+                    let paths: Vec<_> = objects.iter().map(|(name, _)| mirror.path(name)).collect();
+                    let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
+                    let _ = mirror.prepare(&paths);
+                    let _ = mirror.unpack(&paths);
+                }
+                prop_assert_eq!(outside(folder.path(), &mirror), Vec::<PathBuf>::new());
+            }
+        }
+    }
 }

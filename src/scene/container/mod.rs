@@ -324,8 +324,11 @@ impl Archive {
             }
             Ok(())
         };
-        let members =
-            self.walk(&mut Walk { wants: &wants, in_place: &|member| member.purpose() == Use::Image, take: &mut take })?;
+        let members = self.walk(&mut Walk {
+            wants: &wants,
+            in_place: &|member| member.purpose() == Use::Image,
+            take: &mut take,
+        })?;
         if !scattered.is_empty() {
             self.copy(&members, &scattered)?;
         }

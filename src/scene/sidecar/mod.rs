@@ -133,7 +133,8 @@ pub(super) fn id(path: &Path) -> String {
 /// Names of files that a sidecar names, as far as it can be read: of images and of their RPC.
 pub(super) fn names(path: &Path) -> Vec<String> {
     let table = files::read_text(path, SIZE_LIMIT).ok().and_then(|text| text.parse::<toml::Table>().ok());
-    let list = |table: &toml::Table, key: &str| table.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    let list =
+        |table: &toml::Table, key: &str| table.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default();
     let mut names = Vec::new();
     for part in table.iter().flat_map(|table| list(table, "part")) {
         let Some(part) = part.as_table() else { continue };
