@@ -10,7 +10,7 @@ use fieldglow::warning::Severity;
 use serde_json::{Value, json};
 
 use super::scenes::Scenes;
-use super::{Failure, Outcome, print, print_json, signals};
+use super::{Failure, Outcome, ended, print, print_json, signals};
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Outcome {
     let stop = Stop::default();
     let signals = signals::listen(&stop)?;
     let given = args.scenes.given(&stop)?;
-    let (mut failed, total) = (0, given.len());
+    let (mut failed, total) = (Vec::new(), given.len());
     for given in given {
         if stop.is_asked() {
             return Err(Failure::Code(signals.exit_code()));
@@ -65,7 +65,7 @@ pub fn run(args: &Args) -> Outcome {
                 }
             }
             Err(e) => {
-                failed += 1;
+                failed.push(e.class());
                 eprintln!("failed: {}", chain(&e));
             }
         }
@@ -75,11 +75,7 @@ pub fn run(args: &Args) -> Outcome {
     } else {
         print(&text)?;
     }
-    match failed {
-        0 => Ok(()),
-        n if n == total => Err(Failure::Code(3)),
-        _ => Err(Failure::Code(2)),
-    }
+    ended(&failed, total)
 }
 
 /// A scene and what is odd about it.

@@ -127,6 +127,16 @@ fn exit_code(class: Class) -> u8 {
     }
 }
 
+/// How a command ends that looked at so many scenes, some of which failed.
+fn ended(failed: &[Class], total: usize) -> Outcome {
+    match failed.len() {
+        0 => Ok(()),
+        _ if failed.iter().all(|class| *class == Class::Transient) => Err(Failure::Code(75)),
+        n if n == total => Err(Failure::Code(3)),
+        _ => Err(Failure::Code(2)),
+    }
+}
+
 /// Writes data to standard output.
 fn print(text: &str) -> Outcome {
     use std::io::{ErrorKind, Write as _};

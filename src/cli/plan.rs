@@ -5,7 +5,7 @@ use fieldglow::units::Bytes;
 use serde_json::json;
 
 use super::scenes::Input;
-use super::{Failure, Outcome, print, print_json, signals};
+use super::{Failure, Outcome, ended, print, print_json, signals};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -20,7 +20,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let pipeline = args.input.pipeline()?;
     let mut plans = Vec::new();
-    let mut failed = 0;
+    let mut failed = Vec::new();
     let area = args.input.area()?;
     let stop = Stop::default();
     let signals = signals::listen(&stop)?;
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> Outcome {
         match plan {
             Ok(plan) => plans.push(plan),
             Err(e) => {
-                failed += 1;
+                failed.push(e.class());
                 eprintln!("failed: {}", fieldglow::error::chain(&e));
             }
         }
@@ -70,11 +70,7 @@ pub fn run(args: &Args) -> Outcome {
         plans.iter().for_each(|p| table(&mut text, p, args.input.memory));
         print(&text)?;
     }
-    match failed {
-        0 => Ok(()),
-        n if n == total => Err(Failure::Code(3)),
-        _ => Err(Failure::Code(2)),
-    }
+    ended(&failed, total)
 }
 
 /// Workers that `run` would have.

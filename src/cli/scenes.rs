@@ -1,16 +1,19 @@
 //! The scenes a command is given.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fieldglow::config::{self, Pipeline};
-use fieldglow::engine::{Area, Given, Shard, Stop};
+use fieldglow::engine::{self, Area, Given, Shard, Stop};
 use fieldglow::error::Error;
 use fieldglow::read::{self, Shapes};
-use fieldglow::scene::{Finder, Scratch};
+use fieldglow::scene::Scratch;
+use fieldglow::store::{self, Environment};
 use fieldglow::units::Bytes;
+use url::Url;
 
 use super::{Failure, Outcome};
 
@@ -18,11 +21,12 @@ use super::{Failure, Outcome};
 #[derive(Debug, clap::Args)]
 pub struct Scenes {
     /// Deliveries: folders, archives (`.zip`, `.tar`, `.tar.gz`), images, `_meta.xml`, `scene.toml` or STAC Item files, and
-    /// patterns of such names in quotes; `@FILE` reads a list of them, one a line, and `-` reads it from standard input. PAN
-    /// and MSS of one acquisition are paired whichever of them came from where.
+    /// patterns of such names in quotes; also in object storage and on web servers, by their URLs (`s3://`, `gs://`, `az://`,
+    /// `https://`). `@FILE` reads a list of them, one a line, and `-` reads it from standard input. PAN and MSS of one
+    /// acquisition are paired whichever of them came from where.
     #[arg(required = true, value_name = "SCENE")]
     pub scenes: Vec<String>,
-    /// Unpack archives in this folder, a scene at a time. Default: the system's folder for temporary files.
+    /// Unpack archives, and keep what is fetched from URLs, in this folder, a scene at a time. Default: the system's folder for temporary files.
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
 }
@@ -84,18 +88,39 @@ impl Scenes {
     /// The deliveries, one per scene, and the places that hold none. Parts of one scene are paired whichever of the places
     /// they came from. Ends when `stop` is asked to.
     pub fn given(&self, stop: &Stop) -> Result<Vec<Given>, Failure> {
-        let mut paths = Vec::new();
+        let mut places = Vec::new();
         for scene in &self.scenes {
-            add(scene, &mut paths)?;
+            add(scene, &mut places)?;
         }
-        let mut finder = Finder::with_scratch(Scratch::new(self.scratch.clone(), stop.flag()));
+        let scratch = Scratch::new(self.scratch.clone(), stop.flag());
+        let mut finder = engine::finder(scratch, Environment::of_process(), stop.flag());
         let (mut unreadable, mut seen) = (Vec::new(), HashSet::new());
-        for path in paths.into_iter().filter(|path| seen.insert(path.clone())) {
-            if let Err(error) = finder.add(&path) {
-                unreadable.push(Given::Unreadable { path: path.display().to_string(), error });
+        for place in places.into_iter().filter(|place| seen.insert(place.clone())) {
+            let added = match &place {
+                Place::Path(path) => finder.add(path),
+                Place::Url(url) => finder.add_url(url),
+            };
+            if let Err(error) = added {
+                unreadable.push(Given::Unreadable { path: place.to_string(), error });
             }
         }
         Ok(finder.finish().into_iter().map(Given::Delivery).chain(unreadable).collect())
+    }
+}
+
+/// Where a delivery is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Place {
+    Path(PathBuf),
+    Url(Url),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Url(url) => f.write_str(&store::shown(url.as_str())),
+        }
     }
 }
 
@@ -103,22 +128,22 @@ impl Scenes {
 const MAX_LIST: u64 = 256 << 20;
 
 /// Adds what a word of the command line names.
-fn add(word: &str, paths: &mut Vec<PathBuf>) -> Result<(), Failure> {
+fn add(word: &str, places: &mut Vec<Place>) -> Result<(), Failure> {
     let wrong = |what: String| {
         eprintln!("error: {what}");
         Failure::Code(1)
     };
     if word == "-" {
-        return list("standard input", std::io::stdin().lock(), paths);
+        return list("standard input", std::io::stdin().lock(), places);
     }
     if let Some(file) = word.strip_prefix('@') {
         let open = std::fs::File::open(file).map_err(|e| wrong(format!("opening the list `{file}`: {e}")))?;
-        return list(file, open, paths);
+        return list(file, open, places);
     }
-    one(word, paths).map_err(wrong)
+    one(word, places).map_err(wrong)
 }
 
-fn list(name: &str, from: impl Read, paths: &mut Vec<PathBuf>) -> Outcome {
+fn list(name: &str, from: impl Read, places: &mut Vec<Place>) -> Outcome {
     let wrong = |line: usize, what: String| {
         eprintln!("error: list `{name}`, line {line}: {what}");
         Failure::Code(1)
@@ -133,32 +158,40 @@ fn list(name: &str, from: impl Read, paths: &mut Vec<PathBuf>) -> Outcome {
         let line = if k == 0 { line.trim_start_matches('\u{feff}') } else { &line };
         let line = line.trim();
         if !line.is_empty() && !line.starts_with('#') {
-            one(line, paths).map_err(|what| wrong(k + 1, what))?;
+            one(line, places).map_err(|what| wrong(k + 1, what))?;
         }
     }
     Ok(())
 }
 
-/// Adds a path, a `file://` URL, or the files of a pattern in the order of their names.
-fn one(word: &str, paths: &mut Vec<PathBuf>) -> Result<(), String> {
+/// Adds a path, a URL, or the files of a pattern in the order of their names.
+fn one(word: &str, places: &mut Vec<Place>) -> Result<(), String> {
     if let Some((scheme, _)) = word.split_once("://") {
-        let url = url::Url::parse(word).map_err(|e| format!("`{word}`: {e}"))?;
-        let path = url.to_file_path().ok().filter(|_| scheme.eq_ignore_ascii_case("file"));
-        let path = path
-            .ok_or_else(|| format!("`{word}`: scenes are read from local paths and `file:///` URLs; copy it first"))?;
-        paths.push(path);
+        let shown = store::shown(word);
+        let url = Url::parse(word).map_err(|e| format!("`{shown}`: {e}"))?;
+        let path = url.to_file_path().ok().filter(|_| url.scheme() == "file");
+        places.push(match path {
+            Some(path) => Place::Path(path),
+            None if store::SCHEMES.contains(&url.scheme()) && url.has_host() => Place::Url(url),
+            None => {
+                return Err(format!(
+                    "`{shown}`: scenes are read from local paths, `file:///`, `http(s)://`, and `s3://`, `gs://`, `az://` with \
+                     a bucket, not from `{scheme}://`; copy it first"
+                ));
+            }
+        });
         return Ok(());
     }
     // A file that has such a name is that file.
     if !word.contains(['*', '?', '[']) || Path::new(word).exists() {
-        paths.push(word.into());
+        places.push(Place::Path(word.into()));
         return Ok(());
     }
-    let before = paths.len();
+    let before = places.len();
     for path in glob::glob(word).map_err(|e| format!("pattern `{word}`: {e}"))? {
-        paths.push(path.map_err(|e| format!("pattern `{word}`: {e}"))?);
+        places.push(Place::Path(path.map_err(|e| format!("pattern `{word}`: {e}"))?));
     }
-    if paths.len() == before {
+    if places.len() == before {
         return Err(format!("nothing has a name like `{word}`"));
     }
     Ok(())
@@ -176,15 +209,15 @@ mod tests {
         fn a_list_of_any_bytes_gives_a_path_for_each_line_or_an_error(
             bytes in prop::collection::vec(any::<u8>().prop_filter("no pattern", |b| !b"*?[".contains(b)), 0..300)
         ) {
-            let mut paths = Vec::new();
-            if list("a", bytes.as_slice(), &mut paths).is_ok() {
+            let mut places = Vec::new();
+            if list("a", bytes.as_slice(), &mut places).is_ok() {
                 let text = String::from_utf8(bytes).unwrap();
-                prop_assert!(paths.len() <= text.lines().count() && paths.iter().all(|p| p.as_os_str() != ""));
+                prop_assert!(places.len() <= text.lines().count() && places.iter().all(|p| !p.to_string().is_empty()));
             }
         }
 
         #[test]
-        fn no_text_after_a_scheme_breaks_it(scheme in "(file|FILE|s3|)", rest in "\\PC{0,40}") {
+        fn no_text_after_a_scheme_breaks_it(scheme in "(file|FILE|s3|https|)", rest in "\\PC{0,40}") {
             let _ = one(&format!("{scheme}://{rest}"), &mut Vec::new());
         }
     }

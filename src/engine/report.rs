@@ -144,7 +144,7 @@ pub struct SceneOutcome {
     pub cells_left_out: usize,
     /// Bytes stored.
     pub bytes_written: u64,
-    /// Bytes of images unpacked from archives for it, gone when it ended.
+    /// Bytes of images unpacked from archives or fetched from URLs for it, gone when it ended.
     pub unpacked_bytes: u64,
     /// What was read of its images, without headers and heights.
     pub reads: Reads,
@@ -233,7 +233,7 @@ pub struct Totals {
     pub cells_left_out: usize,
     /// Bytes stored.
     pub bytes_written: u64,
-    /// Bytes of images unpacked from archives for it, gone when it ended.
+    /// Bytes of images unpacked from archives or fetched from URLs for it, gone when it ended.
     pub unpacked_bytes: u64,
     /// What was read.
     pub reads: Reads,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::container::{self, Archive, Scratch};
+use super::container::{self, Archive, Container, Object, Objects, Scratch, Stores};
 use super::files::{self, Folder};
 use super::jilin1::name;
 use super::naming::{Found, Naming};
@@ -27,10 +27,13 @@ pub struct Finder {
     found: Deliveries,
     /// Folders that were looked at.
     folders: HashMap<PathBuf, Deliveries>,
-    /// Archives that were looked into.
-    archives: HashMap<PathBuf, Arc<Archive>>,
+    /// Archives that were looked into, by path or URL.
+    archives: HashMap<PathBuf, Arc<Container>>,
+    /// Buckets and servers, by URL, and what makes clients for them.
+    pub(super) mirrors: HashMap<String, Arc<Container>>,
+    pub(super) stores: Option<Arc<dyn Stores>>,
     /// Where they are unpacked.
-    scratch: Scratch,
+    pub(super) scratch: Scratch,
 }
 
 /// Deliveries in the order they were met, and where each scene stands among them.
@@ -59,8 +62,12 @@ impl Finder {
             () if container::stem(&files::file_name(&absolute)).is_some() => self.at_archive(&absolute)?,
             () => self.at_file(&absolute)?,
         };
-        met.into_iter().for_each(|delivery| self.found.add(delivery));
+        self.take(met);
         Ok(())
+    }
+
+    pub(super) fn take(&mut self, met: Vec<Delivery>) {
+        met.into_iter().for_each(|delivery| self.found.add(delivery));
     }
 
     /// What was found.
@@ -86,13 +93,25 @@ impl Finder {
     /// Deliveries in an archive, and what the archive of the other part has of their scenes.
     fn at_archive(&mut self, path: &Path) -> error::Result<Vec<Delivery>> {
         let archive = self.archive(path)?;
-        let mut met = self.in_archive(&archive, archive.root())?;
+        self.with_other_archive(path, &archive, |finder, file| {
+            let other = path.with_file_name(file);
+            other.is_file().then(|| finder.archive(&other)).transpose()
+        })
+    }
+
+    /// The same, wherever the other archive, of this file name, may be.
+    pub(super) fn with_other_archive(
+        &mut self,
+        path: &Path,
+        archive: &Arc<Container>,
+        other: impl FnOnce(&mut Self, String) -> error::Result<Option<Arc<Container>>>,
+    ) -> error::Result<Vec<Delivery>> {
+        let mut met = self.in_archive(archive)?;
         if met.is_empty() {
-            let (count, images) = archive.summary();
-            let found = match images.first() {
-                Some(first) => format!(
-                    "an archive of {count} files, {} of them TIFF files without a vendor's name, `{first}` the first",
-                    images.len()
+            let (count, image) = archive.summary();
+            let found = match image {
+                Some((images, first)) => format!(
+                    "an archive of {count} files, {images} of them TIFF files without a vendor's name, `{first}` the first"
                 ),
                 None => format!("an archive of {count} files, no image; archives in archives are not opened"),
             };
@@ -100,11 +119,10 @@ impl Finder {
         }
         let file = files::file_name(path);
         let stem = container::stem(&file).unwrap_or_default();
-        if let Some(other) = name::of_other_part(stem) {
-            let other = path.with_file_name(format!("{other}{}", file.get(stem.len()..).unwrap_or_default()));
-            if other.is_file() {
-                let other = self.archive(&other)?;
-                let more = self.in_archive(&other, other.root())?;
+        if let Some(name) = name::of_other_part(stem) {
+            let name = format!("{name}{}", file.get(stem.len()..).unwrap_or_default());
+            if let Some(other) = other(self, name)? {
+                let more = self.in_archive(&other)?;
                 let of_met = |d: &Delivery| met.iter().any(|m| m.id.eq_ignore_ascii_case(&d.id));
                 let more: Vec<_> = more.into_iter().filter(of_met).collect();
                 met.extend(more);
@@ -114,26 +132,57 @@ impl Finder {
     }
 
     /// An archive, looked into once.
-    fn archive(&mut self, path: &Path) -> error::Result<Arc<Archive>> {
+    fn archive(&mut self, path: &Path) -> error::Result<Arc<Container>> {
         let path = path.canonicalize().map_err(|source| SceneError::Read { path: path.into(), source })?;
         if let Some(archive) = self.archives.get(&path) {
             return Ok(Arc::clone(archive));
         }
-        let archive = Arc::new(Archive::open(&path, &self.scratch)?);
+        let archive = Arc::new(Container::Archive(Archive::open(&path, &self.scratch)?));
         self.archives.insert(path, Arc::clone(&archive));
         Ok(archive)
     }
 
-    /// Deliveries in a folder of an archive, or if it has none, in the folders in it, however deep.
-    fn in_archive(&mut self, archive: &Arc<Archive>, folder: &Path) -> Result<Vec<Delivery>, SceneError> {
+    /// An archive that stands elsewhere, looked into once.
+    pub(super) fn remote_archive(
+        &mut self,
+        objects: &Arc<dyn Objects>,
+        object: Object,
+    ) -> error::Result<Arc<Container>> {
+        let url = PathBuf::from(format!("{}/{}", objects.url(), object.name));
+        if let Some(archive) = self.archives.get(&url) {
+            return Ok(Arc::clone(archive));
+        }
+        let archive = Arc::new(Container::Archive(Archive::fetch(Arc::clone(objects), object, &self.scratch)?));
+        self.archives.insert(url, Arc::clone(&archive));
+        Ok(archive)
+    }
+
+    fn in_archive(&mut self, archive: &Arc<Container>) -> Result<Vec<Delivery>, SceneError> {
+        match archive.root() {
+            Some(root) => self.in_container(archive, &root.to_path_buf()),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Deliveries in a folder of a container, or if it has none, in the folders in it, however deep.
+    pub(super) fn in_container(
+        &mut self,
+        container: &Arc<Container>,
+        folder: &Path,
+    ) -> Result<Vec<Delivery>, SceneError> {
         let mut met = self.in_folder(folder)?.all.clone();
         if met.is_empty() {
             for child in &files::list(folder)?.folders {
-                met.extend(self.in_archive(archive, child)?);
+                met.extend(self.in_container(container, child)?);
             }
         }
-        met.iter_mut().for_each(|delivery| delivery.archives = vec![Arc::clone(archive)]);
+        met.iter_mut().for_each(|delivery| delivery.containers = vec![Arc::clone(container)]);
         Ok(met)
+    }
+
+    /// Looks at a folder again, as it has new files.
+    pub(super) fn forget(&mut self, folder: &Path) {
+        self.folders.remove(folder);
     }
 
     fn in_folder(&mut self, folder: &Path) -> Result<&Deliveries, SceneError> {
@@ -147,7 +196,7 @@ impl Finder {
 
     /// The deliveries a file belongs to: an image, a `_meta.xml`, a sidecar or a STAC Item. A sidecar beside an image
     /// speaks for it, as it does when the folder is named.
-    fn at_file(&mut self, path: &Path) -> Result<Vec<Delivery>, SceneError> {
+    pub(super) fn at_file(&mut self, path: &Path) -> Result<Vec<Delivery>, SceneError> {
         let file = files::file_name(path);
         if files::strip_suffix(&file, ".toml").is_some() {
             return Ok(vec![of_sidecar(path)]);
@@ -220,9 +269,9 @@ impl Deliveries {
             let Some(known) = self.all.get_mut(*k) else { continue };
             match (&mut known.kind, &new.kind) {
                 (Kind::Named(images), Kind::Named(more)) => {
-                    for archive in &new.archives {
-                        if !known.archives.iter().any(|known| Arc::ptr_eq(known, archive)) {
-                            known.archives.push(Arc::clone(archive));
+                    for container in &new.containers {
+                        if !known.containers.iter().any(|known| Arc::ptr_eq(known, container)) {
+                            known.containers.push(Arc::clone(container));
                         }
                     }
                     more.iter().for_each(|found| add_image(images, found));
@@ -269,14 +318,14 @@ fn look(listing: &Folder) -> Result<Deliveries, SceneError> {
         let mut both = Vec::new();
         with_sibling(image)?.iter().for_each(|image| add_image(&mut both, image));
         if let Some(first) = both.first() {
-            found.add(Delivery { id: first.name.scene_id(), kind: Kind::Named(both), archives: Vec::new() });
+            found.add(Delivery { id: first.name.scene_id(), kind: Kind::Named(both), containers: Vec::new() });
         }
     }
     Ok(found)
 }
 
 fn of_sidecar(path: &Path) -> Delivery {
-    Delivery { id: sidecar::id(path), kind: Kind::Sidecar(path.into()), archives: Vec::new() }
+    Delivery { id: sidecar::id(path), kind: Kind::Sidecar(path.into()), containers: Vec::new() }
 }
 
 /// An image, and the image of the other part in the sibling folder `…_PAN` or `…_MSS`, if there is one.
@@ -321,7 +370,7 @@ fn no_delivery(folder: &Path, listing: &Folder) -> SceneError {
     SceneError::NotADelivery { path: folder.into(), found, expected: expected() }
 }
 
-fn expected() -> String {
+pub(super) fn expected() -> String {
     format!(
         "images named as `JL1KF01A_PMS06_20200618084356_200026919_101_0003_001_L1_PAN.tif` or \
          `GF2_PMS2_E102.1_N31.7_20201109_L1A0005176265-MSS2.tiff`, or a `{SIDECAR}`"

@@ -23,6 +23,7 @@ mod metadata;
 mod naming;
 pub mod open;
 mod place;
+mod remote;
 pub mod role;
 pub mod rpc;
 mod rpc_file;
@@ -36,7 +37,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use container::{ArchiveError, Scratch, Unpacked};
+pub use container::{ArchiveError, Object, Objects, Scratch, Stores, Unpacked};
 pub use error::SceneError;
 pub use identity::{Identity, identity};
 pub use level::{Processed, Processing};

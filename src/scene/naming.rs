@@ -39,6 +39,14 @@ impl Naming {
         }
     }
 
+    /// What the names of all files of the scene begin with.
+    pub fn stem(&self) -> &str {
+        match self {
+            Self::Jilin1(name) => &name.stem,
+            Self::Gaofen(name) => &name.stem,
+        }
+    }
+
     /// True for the metadata of a whole product of which each tile is a scene: then the id is that of none of them.
     pub fn is_of_tiles(&self, id: &str) -> bool {
         matches!(self, Self::Gaofen(name) if name.part.is_none() && gaofen::is_tile_of(id, &name.stem))

@@ -6,19 +6,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::container::{Archive, Unpacked};
+use super::container::{Container, Unpacked};
 pub use super::find::Finder;
 use super::naming::{Found, Naming};
-use super::{Scene, SceneError, gaofen, jilin1, sidecar};
-use crate::error::{self, ResultExt};
+use super::{ArchiveError, Scene, SceneError, gaofen, jilin1, sidecar};
+use crate::error;
 
 /// Files that make up one scene, found but not yet read.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub(super) id: String,
     pub(super) kind: Kind,
-    /// Archives that some of them stand in; their folders are there as long as this is.
-    pub(super) archives: Vec<Arc<Archive>>,
+    /// What some of them come out of; their folders are there as long as this is.
+    pub(super) containers: Vec<Arc<Container>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,40 +43,70 @@ impl Delivery {
         }
     }
 
-    /// Where a file of the scene stands, for people: in its archive, if it came in one.
-    pub fn origin(&self, file: &Path) -> PathBuf {
-        self.archives.iter().find_map(|archive| archive.origin(file)).unwrap_or_else(|| file.into())
+    /// What it is made of, as far as its names say: images, what was named beside them, the sidecar and what that names.
+    fn files(&self) -> Vec<PathBuf> {
+        match &self.kind {
+            Kind::Named(images) => {
+                images.iter().flat_map(|i| std::iter::once(&i.image).chain(&i.beside)).cloned().collect()
+            }
+            Kind::Sidecar(path) => {
+                let root = path.parent().unwrap_or(Path::new("."));
+                std::iter::once(path.clone()).chain(sidecar::names(path).iter().map(|name| root.join(name))).collect()
+            }
+        }
     }
 
-    /// Unpacks the images that stand in archives; they are there until what this returns is dropped. To be called before
-    /// anything of an image but its header is read: until then its pixels are zeros. Of a delivery in a folder, nothing.
+    /// Where a file of the scene stands, for people: in its archive or its bucket, if it comes out of one.
+    pub fn origin(&self, file: &Path) -> PathBuf {
+        self.containers.iter().find_map(|container| container.origin(file)).unwrap_or_else(|| file.into())
+    }
+
+    /// Unpacks the images that stand in archives, and fetches those that stand elsewhere; they are there until what this
+    /// returns is dropped. To be called before anything of an image but its header is read: until then its pixels are
+    /// zeros. Of a delivery in a folder, nothing.
     ///
     /// # Errors
     /// A [`super::ArchiveError`] with the scene's id.
     pub fn unpack(&self) -> error::Result<Unpacked> {
         let mut unpacked = Unpacked::default();
-        for archive in &self.archives {
-            let more = archive.unpack(&self.paths());
-            unpacked.add(more.within(|context| {
-                context.scene = Some(self.id.clone());
-                context.stage = Some("scene");
-            })?);
-        }
+        self.with_containers(|container, files| {
+            unpacked.add(container.unpack(files)?);
+            Ok(())
+        })?;
         Ok(unpacked)
     }
 
     /// Reads the scene: metadata and image headers, no pixels.
     ///
     /// # Errors
-    /// A [`SceneError`] with the scene's id.
+    /// A [`SceneError`], or when its files stand elsewhere a [`super::ArchiveError`], with the scene's id.
     pub fn open(&self) -> error::Result<Scene> {
+        self.with_containers(Container::prepare)?;
         let scene = match &self.kind {
             Kind::Named(images) => open_named(&self.id, images),
             Kind::Sidecar(path) => sidecar::open(path),
         };
-        scene.within(|context| {
-            context.scene = Some(self.id.clone());
-            context.stage = Some("scene");
+        self.placed(scene)
+    }
+
+    fn with_containers(
+        &self,
+        mut work: impl FnMut(&Container, &[&Path]) -> Result<(), ArchiveError>,
+    ) -> error::Result<()> {
+        if self.containers.is_empty() {
+            return Ok(());
+        }
+        let files = self.files();
+        let files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+        self.placed(self.containers.iter().try_for_each(|container| work(container, &files)))
+    }
+
+    fn placed<T, E: Into<error::Error>>(&self, done: Result<T, E>) -> error::Result<T> {
+        done.map_err(|e| {
+            e.into().within(|context| {
+                context.scene = Some(self.id.clone());
+                context.stage = Some("scene");
+            })
         })
     }
 }
@@ -100,7 +130,7 @@ fn open_named(id: &str, images: &[Found]) -> Result<Scene, SceneError> {
 pub fn open(path: &Path) -> error::Result<Scene> {
     let deliveries = group(std::slice::from_ref(&path.to_path_buf()))?;
     match deliveries.as_slice() {
-        [one] if !one.archives.is_empty() => Err(SceneError::Unsupported {
+        [one] if !one.containers.is_empty() => Err(SceneError::Unsupported {
             path: path.into(),
             what: "an archive here".into(),
             remedy: "use `Finder`, and `Delivery::unpack` before pixels are read".into(),

@@ -184,7 +184,7 @@ fn local(path: &Path, key: &str, asset: &Value) -> Result<PathBuf, SceneError> {
         return Err(SceneError::Unsupported {
             path: path.into(),
             what: format!("`{field}`: reading `{}`", without_query(href)),
-            remedy: "remote files are not read yet: copy the delivery here and name its folder".into(),
+            remedy: "an Item names local files: name the delivery's folder, archive or images by their URLs".into(),
         });
     };
     match std::fs::metadata(&absolute) {

@@ -38,6 +38,8 @@ pub enum Fault {
     Condition,
     /// The store has no such request.
     Unsupported,
+    /// The object is not the one it was, in this.
+    Changed(String),
     /// What the store says makes no sense, or a setting does not.
     Senseless(String),
 }
@@ -151,6 +153,7 @@ impl fmt::Display for Fault {
             Self::Missing => f.write_str("there is no such object"),
             Self::Condition => f.write_str("a condition of the request does not hold"),
             Self::Unsupported => f.write_str("the store has no such request"),
+            Self::Changed(what) => write!(f, "the object is another one now: {what}"),
             Self::Senseless(what) => f.write_str(what),
         }
     }

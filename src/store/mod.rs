@@ -13,6 +13,7 @@ mod patience;
 mod pull;
 mod remote;
 mod settings;
+mod source;
 mod upload;
 mod uploads;
 
@@ -21,10 +22,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+pub use cloud::SCHEMES;
 pub use fault::Fault;
 pub use local::Local;
 pub use remote::Remote;
 pub use settings::{Environment, Settings};
+pub use source::{Object, Source, SourceError};
 
 use sha2::{Digest, Sha256};
 

@@ -125,6 +125,7 @@ pub async fn pull(
     patience.until(&format!("reading `{path}`"), attempt).await
 }
 
-fn failed(fault: Fault) -> object_store::Error {
+/// A fault as an error of the client.
+pub(super) fn failed(fault: Fault) -> object_store::Error {
     object_store::Error::Generic { store: "store", source: Box::new(fault) }
 }

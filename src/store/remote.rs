@@ -11,7 +11,7 @@ use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 
 use super::client::{Connector, Metadata, Traffic};
@@ -120,7 +120,32 @@ impl Remote {
         Ok(Self { url, inner: Arc::new(inner) })
     }
 
-    fn path(&self, name: &str) -> Result<Path, StoreError> {
+    /// The client for whole objects.
+    pub(super) fn objects(&self) -> &dyn ObjectStore {
+        &*self.inner.objects
+    }
+
+    /// True where objects can be listed: nowhere on a web server.
+    pub(super) fn can_list(&self) -> bool {
+        self.inner.uploads.is_some()
+    }
+
+    /// How it is asked again.
+    pub(super) fn patience(&self) -> &Patience {
+        &self.inner.patience
+    }
+
+    /// Waits for the network, on the calling thread.
+    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.inner.block_on(future)
+    }
+
+    /// Leave to have one more request on its way; given back when dropped.
+    pub(super) async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        self.inner.permits.acquire().await.ok()
+    }
+
+    pub(super) fn path(&self, name: &str) -> Result<Path, StoreError> {
         let inside = !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | ".."));
         if !inside {
             return Err(StoreError::Name { name: name.to_owned() });

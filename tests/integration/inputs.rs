@@ -132,9 +132,9 @@ fn what_is_no_usable_item_says_what_it_is() {
     refused(&item("1.1.0", image("../x.tif")), &["assets.image.href", "`../x.tif`", "without `..`"]);
     refused(
         &item("1.1.0", image("https://h/b/x.tif?sig=secret")),
-        &["assets.image.href", "`https://h/b/x.tif`", "not read yet"],
+        &["assets.image.href", "`https://h/b/x.tif`", "by their URLs"],
     );
-    refused(&item("1.1.0", image("s3://b/x.tif")), &["`s3://b/x.tif`", "not read yet"]);
+    refused(&item("1.1.0", image("s3://b/x.tif")), &["`s3://b/x.tif`", "by their URLs"]);
     refused(&item("1.1.0", json!({})), &["assets", "found none"]);
     refused(&item("1.1.0", json!({ "t": { "href": "t.png", "roles": ["thumbnail"] } })), &["found `t`", "role `data`"]);
     refused(&item("1.1.0", json!({ "image": { "roles": ["data"], "type": "image/tiff" } })), &["assets.image.href"]);

@@ -19,5 +19,6 @@ mod harness;
 mod image;
 mod own_server;
 mod program;
+mod reading;
 mod real;
 mod server;

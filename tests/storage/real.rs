@@ -11,8 +11,9 @@ use object_store::signer::{SignedUrlOptions, Signer};
 
 use crate::contract;
 use crate::faults::work;
-use crate::harness::{assert_same_objects, tree};
+use crate::harness::{Desk, assert_same_objects, tree};
 use crate::program::local;
+use crate::reading::{self, Noise};
 use crate::server::{Failing, Kind, Server};
 
 /// What a script printed of its server: `NAME=VALUE` pairs.
@@ -89,6 +90,44 @@ fn a_run_to_moto_stores_the_bytes_of_a_local_run() {
 #[ignore = "needs azurite: make test"]
 fn a_run_to_azurite_stores_the_bytes_of_a_local_run() {
     run_stores_the_bytes_of_a_local_run("AZURITE", "az");
+}
+
+/// A delivery in a store, as a folder, by its sidecar and as an archive, makes what it makes from a folder of the machine.
+fn deliveries_are_read_from(server: &str, scheme: &str) {
+    let (url, variables) = (folder(scheme, "delivery"), variables(server));
+    let store = open_with(&url, &environment(&variables)).unwrap();
+    let noise = Noise::large();
+    for (name, bytes) in &noise.files {
+        store.put(&format!("吉林 1/{name}"), bytes).unwrap();
+    }
+    store.put("tiny.zip", &noise.zipped()).unwrap();
+    let desk = Desk::new();
+    for name in ["吉林 1/", "吉林 1/scene.toml", "tiny.zip"] {
+        let url = format!("{url}/{name}");
+        reading::run(&desk, &url, &variables).ends_with(0);
+        assert_same_objects(&noise.expected, &tree(&desk.path("out")));
+        reading::fieldglow(&desk, &["inspect", &url], &variables).ends_with(0);
+    }
+    let absent = format!("{url}/nowhere/");
+    reading::fieldglow(&desk, &["inspect", &absent], &variables).ends_with(3).says(&["there is nothing at", "nowhere"]);
+}
+
+#[test]
+#[ignore = "needs Ceph: make test"]
+fn deliveries_are_read_from_ceph() {
+    deliveries_are_read_from("CEPH", "s3");
+}
+
+#[test]
+#[ignore = "needs moto: make test"]
+fn deliveries_are_read_from_moto() {
+    deliveries_are_read_from("MOTO", "s3");
+}
+
+#[test]
+#[ignore = "needs azurite: make test"]
+fn deliveries_are_read_from_azurite() {
+    deliveries_are_read_from("AZURITE", "az");
 }
 
 #[test]

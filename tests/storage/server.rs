@@ -32,11 +32,13 @@ pub enum Kind {
     Short,
     /// Done, and after half of the answer nothing more comes.
     StallHalfway,
+    /// Done, and a range of bytes has one less than it says.
+    Fewer,
 }
 
 impl Kind {
     fn is_done(self) -> bool {
-        matches!(self, Self::BusyAfter | Self::ResetAfter | Self::Short | Self::StallHalfway)
+        matches!(self, Self::BusyAfter | Self::ResetAfter | Self::Short | Self::StallHalfway | Self::Fewer)
     }
 }
 
@@ -72,6 +74,12 @@ pub struct State {
     pub upstream: Option<SocketAddr>,
     /// Answers every request so, whatever it is.
     pub refusal: Option<(u16, String)>,
+    /// Bytes of all answers' bodies.
+    pub sent: usize,
+    /// Objects are given whole, whatever range is asked for.
+    pub ignores_ranges: bool,
+    /// At this request, from 1, an object becomes another one.
+    pub change: Option<(usize, String, Vec<u8>)>,
     serial: usize,
 }
 
@@ -209,6 +217,9 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
             .filter(|f| number >= f.from && number - f.from < f.count && !(f.but_not_aborts && ends_upload))
             .map(|f| f.kind);
         state.failed += usize::from(fault.is_some());
+        if let Some((_, name, bytes)) = state.change.take_if(|(at, ..)| *at == number) {
+            state.objects.insert(name, bytes);
+        }
         fault
     };
     let is_head = request.method == "HEAD";
@@ -217,10 +228,17 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
     let bytes = match (fault, upstream) {
         (Some(kind), _) if !kind.is_done() => busy(),
         (_, Some(upstream)) => forward(&request, upstream)?,
-        _ => answer(&request, &mut lock(state)).bytes(is_head),
+        _ => {
+            let mut answer = answer(&request, &mut lock(state));
+            if fault == Some(Kind::Fewer) && answer.status == 206 {
+                answer.body.pop();
+            }
+            lock(state).sent += if is_head { 0 } else { answer.body.len() };
+            answer.bytes(is_head)
+        }
     };
     match fault {
-        None => stream.write_all(&bytes).ok().filter(|()| upstream.is_none()),
+        None | Some(Kind::Fewer) => stream.write_all(&bytes).ok().filter(|()| upstream.is_none()),
         Some(Kind::Busy | Kind::BusyAfter) => stream.write_all(&busy()).ok(),
         Some(Kind::Reset | Kind::ResetAfter) => {
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
@@ -326,7 +344,7 @@ fn answer(request: &Request, state: &mut State) -> Answer {
     match request.method.as_str() {
         "GET" if key.is_empty() && has("uploads") => list_uploads(request, state),
         "GET" if key.is_empty() => list(request, state),
-        "GET" | "HEAD" => get(request, state.objects.get(key)),
+        "GET" | "HEAD" => get(request, state.objects.get(key), state.ignores_ranges),
         "PUT" if has("partNumber") => put_part(request, state),
         "PUT" => put(request, key, state),
         "POST" if has("uploads") => {
@@ -351,16 +369,20 @@ fn answer(request: &Request, state: &mut State) -> Answer {
     }
 }
 
-fn get(request: &Request, object: Option<&Vec<u8>>) -> Answer {
+fn get(request: &Request, object: Option<&Vec<u8>>, ignores_ranges: bool) -> Answer {
     let Some(bytes) = object else { return Answer::error(404, "NoSuchKey") };
     let tag = etag(bytes);
     if request.headers.get("if-match").is_some_and(|wanted| *wanted != tag) {
         return Answer::error(412, "PreconditionFailed");
     }
-    let answer = match request.headers.get("range").map(|r| r.strip_prefix("bytes=").unwrap()) {
+    let range = request.headers.get("range").filter(|_| !ignores_ranges);
+    let answer = match range.map(|r| r.strip_prefix("bytes=").unwrap()) {
         Some(range) => {
             let (from, to) = range.split_once('-').unwrap();
             let from: usize = from.parse().unwrap();
+            if from >= bytes.len() {
+                return Answer::error(416, "InvalidRange");
+            }
             let to = to.parse::<usize>().map_or(bytes.len(), |to| (to + 1).min(bytes.len()));
             Answer::new(206, &bytes[from..to]).with("Content-Range", format!("bytes {from}-{}/{}", to - 1, bytes.len()))
         }
@@ -410,12 +432,15 @@ fn list(request: &Request, state: &State) -> Answer {
     let empty = String::new();
     let prefix = request.query.get("prefix").unwrap_or(&empty);
     let after = request.query.get("continuation-token").unwrap_or(&empty);
-    let found: Vec<_> = state.objects.iter().filter(|(k, _)| k.starts_with(prefix) && *k > after).collect();
+    let mut found: Vec<_> = state.objects.iter().filter(|(k, _)| k.starts_with(prefix) && *k > after).collect();
+    if request.query.contains_key("delimiter") {
+        found.retain(|(k, _)| !k[prefix.len()..].contains('/'));
+    }
     let mut text = String::from("<ListBucketResult>");
     for (key, bytes) in found.iter().take(PAGE) {
+        let (key, tag) = (escaped(key), etag(bytes).replace('"', "&quot;"));
         text.push_str(&format!(
-            "<Contents><Key>{}</Key><Size>{}</Size><LastModified>2026-07-15T02:30:00.000Z</LastModified><ETag>x</ETag></Contents>",
-            escaped(key),
+            "<Contents><Key>{key}</Key><Size>{}</Size><LastModified>2026-07-15T02:30:00.000Z</LastModified><ETag>{tag}</ETag></Contents>",
             bytes.len()
         ));
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::error::{Class, Classify};
+use crate::error::{Class, Classify, Error};
 
 /// What is wrong with an archive, or with the place it is unpacked to. An archive that is refused is refused as a whole.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +93,41 @@ pub enum ArchiveError {
         #[source]
         source: io::Error,
     },
+    /// Object storage or a web server did not give what was asked for.
+    #[error("fetching the delivery")]
+    RemoteRead {
+        /// Which object, and why not.
+        #[source]
+        source: Box<Error>,
+    },
+    /// Something on a web server is named that would have to be listed.
+    #[error("`{url}` cannot be listed, as it is on a web server; name {instead}")]
+    RemoteFolder {
+        /// The folder.
+        url: String,
+        /// What to name.
+        instead: &'static str,
+    },
+    /// Nothing is where a URL leads to.
+    #[error(
+        "there is nothing at `{url}`; check the name: a file by its own, a folder by what its objects' names begin with"
+    )]
+    RemoteAbsent {
+        /// The URL, without credentials.
+        url: String,
+    },
+    /// An object has a name that no file can have.
+    #[error(
+        "`{url}` is refused for its object `{object}`, {problem}; name a folder further down, or copy what you trust"
+    )]
+    RemoteUnsafe {
+        /// The folder.
+        url: String,
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The end was asked for while an archive was read.
     #[error("interrupted while reading the archive `{archive}`")]
     ArchiveInterrupted {
@@ -107,6 +142,8 @@ impl Classify for ArchiveError {
             Self::ArchiveUnsupported { .. } => Class::Unsupported,
             Self::ArchiveLimit { .. } | Self::ScratchRoom { .. } => Class::Limit,
             Self::ScratchWrite { .. } => Class::Storage,
+            Self::RemoteRead { source } => source.class(),
+            Self::RemoteFolder { .. } => Class::Unsupported,
             Self::ArchiveInterrupted { .. } => Class::Interrupted,
             _ => Class::Input,
         }

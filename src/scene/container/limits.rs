@@ -3,6 +3,9 @@
 /// Most members. A scene has some ten files, a hyperspectral one a hundred.
 pub const MEMBERS: u64 = 10_000;
 
+/// Most objects below a folder in object storage; a folder of the machine may have as many entries.
+pub const OBJECTS: usize = 100_000;
+
 /// Longest path of a member and longest name in it, bytes; the longer one is what file systems allow.
 pub const PATH: usize = 1024;
 pub const NAME: usize = 255;

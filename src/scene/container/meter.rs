@@ -1,6 +1,7 @@
 //! Readers that end when they have given what they may, or when the end was asked for.
 
 use std::cell::Cell;
+use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -99,12 +100,58 @@ impl<R: Seek> Seek for Metered<'_, R> {
     }
 }
 
+/// Bytes that may be read anywhere.
+pub trait ReadAt: Debug {
+    /// Reads some of those at a position; none behind the last.
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        FileExt::read_at(self, buffer, at)
+    }
+}
+
+/// Such bytes as a file, from a position on.
+#[derive(Debug, Clone)]
+pub struct Input<'a> {
+    pub bytes: &'a dyn ReadAt,
+    pub length: u64,
+    at: u64,
+}
+
+impl<'a> Input<'a> {
+    pub fn new(bytes: &'a dyn ReadAt, length: u64) -> Self {
+        Self { bytes, length, at: 0 }
+    }
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Input<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
 /// The bytes of a member, once, from its first to its last.
 pub enum Content<'a> {
     /// As they come.
     Stream(&'a mut dyn Read),
-    /// As they stand in the archive, from this position on.
-    InPlace(&'a File, u64),
+    /// As they stand, from this position on.
+    InPlace(&'a dyn ReadAt, u64),
 }
 
 impl Content<'_> {
@@ -149,8 +196,8 @@ impl Read for Content<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Stream(from) => from.read(buffer),
-            Self::InPlace(file, at) => {
-                let read = file.read_at(buffer, *at)?;
+            Self::InPlace(bytes, at) => {
+                let read = bytes.read_at(buffer, *at)?;
                 *at += read as u64;
                 Ok(read)
             }

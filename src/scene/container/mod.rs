@@ -1,4 +1,4 @@
-//! Deliveries in archives: `.zip`, `.tar`, `.tar.gz` and `.tgz`.
+//! Deliveries in archives, `.zip`, `.tar`, `.tar.gz` and `.tgz`, and in object storage or on web servers.
 //!
 //! An archive becomes a folder like any other, so that everything behind this module knows folders alone, and no byte of
 //! a product depends on how the delivery came. When it is met, what is small is written there: metadata whole, and of each
@@ -6,14 +6,20 @@
 //! scene. Before pixels are read, [`Archive::unpack`] puts the whole images in their places, and takes them away again
 //! when the scene is done.
 //!
-//! An archive is not trusted: everything is bounded ([`limits`]), names lead nowhere else, links and devices are refused,
-//! archives in archives are not opened, and one bad member refuses the whole.
+//! A bucket or server becomes a folder in the same way ([`mirror`]), and an archive in one is read where it stands
+//! ([`blocks`]).
+//!
+//! None of them is trusted: everything is bounded ([`limits`]), names lead nowhere else, links and devices are refused,
+//! archives in archives are not opened, and one bad name refuses the whole.
 
+mod blocks;
 mod error;
 mod header;
 mod limits;
 mod meter;
+mod mirror;
 mod names;
+mod objects;
 mod scratch;
 mod tar;
 mod zip;
@@ -26,8 +32,12 @@ use std::sync::atomic::Ordering;
 
 use tempfile::TempDir;
 
+use self::blocks::Blocks;
 pub use self::error::ArchiveError;
-use self::meter::{Content, Fault};
+use self::meter::{Content, Fault, Input};
+pub use self::mirror::Mirror;
+pub use self::objects::{Object, Objects, Stores};
+pub(super) use self::objects::{failed, join};
 pub use self::scratch::Scratch;
 use super::files;
 
@@ -38,6 +48,12 @@ struct Member {
     path: String,
     /// Bytes once unpacked.
     size: u64,
+}
+
+impl Member {
+    fn purpose(&self) -> Use {
+        Use::of(&self.path, self.size)
+    }
 }
 
 /// What to do on the way through an archive.
@@ -87,15 +103,15 @@ const UNUSED: [&str; 24] = [
 ];
 
 impl Use {
-    fn of(member: &Member) -> Self {
-        let name = member.path.rsplit('/').next().unwrap_or_default();
-        let is_unused = member.path.starts_with("__MACOSX/")
+    fn of(path: &str, size: u64) -> Self {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let is_unused = path.starts_with("__MACOSX/")
             || name.starts_with("._")
             || UNUSED.iter().any(|ending| files::strip_suffix(name, ending).is_some());
         match () {
             () if is_unused => Self::None,
             () if files::tiff_stem(name).is_some() => Self::Image,
-            () if member.size <= limits::SMALL => Self::Small,
+            () if size <= limits::SMALL => Self::Small,
             () => Self::Large,
         }
     }
@@ -106,10 +122,78 @@ pub(super) fn stem(name: &str) -> Option<&str> {
     Format::of(name).map(|(_, stem)| stem)
 }
 
+/// What files of a delivery come out of, other than a folder of the machine.
+#[derive(Debug)]
+pub(super) enum Container {
+    /// An archive.
+    Archive(Archive),
+    /// Object storage or a web server.
+    Mirror(Mirror),
+}
+
+impl Container {
+    /// The folder that stands for an archive.
+    pub fn root(&self) -> Option<&Path> {
+        match self {
+            Self::Archive(archive) => Some(&archive.root),
+            Self::Mirror(_) => None,
+        }
+    }
+
+    /// The bucket or server.
+    pub fn mirror(&self) -> Option<&Mirror> {
+        match self {
+            Self::Archive(_) => None,
+            Self::Mirror(mirror) => Some(mirror),
+        }
+    }
+
+    /// Number of files in an archive, and of the images among them with the first.
+    pub fn summary(&self) -> (usize, Option<(usize, &str)>) {
+        match self {
+            Self::Archive(archive) => archive.summary(),
+            Self::Mirror(_) => (0, None),
+        }
+    }
+
+    /// Where a file stands that it made, for messages.
+    pub fn origin(&self, file: &Path) -> Option<PathBuf> {
+        match self {
+            Self::Archive(archive) => archive.origin(file),
+            Self::Mirror(mirror) => mirror.origin(file),
+        }
+    }
+
+    /// Makes what opening a scene of these files asks for.
+    pub fn prepare(&self, of: &[&Path]) -> Result<(), ArchiveError> {
+        match self {
+            Self::Archive(_) => Ok(()),
+            Self::Mirror(mirror) => mirror.prepare(of),
+        }
+    }
+
+    /// Makes the whole images among these files, or all of those in a folder of an archive if its sidecar is among them.
+    pub fn unpack(&self, of: &[&Path]) -> Result<Unpacked, ArchiveError> {
+        match self {
+            Self::Archive(archive) => archive.unpack(of),
+            Self::Mirror(mirror) => mirror.unpack(of),
+        }
+    }
+}
+
+/// Where an archive stands.
+#[derive(Debug)]
+enum Standing {
+    File,
+    Remote(Blocks),
+}
+
 /// An archive with its small members in a folder; the folder goes with it.
 #[derive(Debug)]
 pub(super) struct Archive {
+    /// Its path, or its URL.
     path: PathBuf,
+    standing: Standing,
     format: Format,
     members: Vec<Member>,
     root: PathBuf,
@@ -149,6 +233,16 @@ impl Drop for Unpacked {
 impl Archive {
     /// Reads what is small of an archive.
     pub fn open(path: &Path, scratch: &Scratch) -> Result<Self, ArchiveError> {
+        Self::new(path, Standing::File, scratch)
+    }
+
+    /// The same of one in object storage or on a web server.
+    pub fn fetch(objects: Arc<dyn Objects>, object: Object, scratch: &Scratch) -> Result<Self, ArchiveError> {
+        let url = format!("{}/{}", objects.url(), object.name);
+        Self::new(Path::new(&url), Standing::Remote(Blocks::new(objects, object)), scratch)
+    }
+
+    fn new(path: &Path, standing: Standing, scratch: &Scratch) -> Result<Self, ArchiveError> {
         let name = files::file_name(path);
         let (format, stem) = Format::of(&name).unwrap_or((Format::Zip, &name));
         let (folder, held) = scratch.folder()?;
@@ -157,6 +251,7 @@ impl Archive {
         make(&root)?;
         let mut archive = Self {
             path: path.into(),
+            standing,
             format,
             members: Vec::new(),
             root,
@@ -168,36 +263,47 @@ impl Archive {
         Ok(archive)
     }
 
-    /// The folder that stands for it.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// Where a file of its folder stands in the archive, for messages.
     pub fn origin(&self, file: &Path) -> Option<PathBuf> {
         Some(self.path.join(file.strip_prefix(&self.root).ok()?))
     }
 
-    /// Number of files, and the images among them.
-    pub fn summary(&self) -> (usize, Vec<&str>) {
-        let images = self.members.iter().filter(|m| Use::of(m) == Use::Image).map(|m| m.path.as_str());
-        (self.members.len(), images.collect())
+    /// Number of files, and of the images among them with the first.
+    fn summary(&self) -> (usize, Option<(usize, &str)>) {
+        let images: Vec<_> = self.members.iter().filter(|m| m.purpose() == Use::Image).collect();
+        (self.members.len(), images.first().map(|first| (images.len(), first.path.as_str())))
     }
 
     fn walk(&self, walk: &mut Walk<'_>) -> Result<Vec<Member>, ArchiveError> {
+        let blocks = match &self.standing {
+            Standing::Remote(blocks) => blocks,
+            Standing::File => {
+                let read = |source| ArchiveError::ArchiveRead { archive: self.path.clone(), source };
+                let file = File::open(&self.path).map_err(read)?;
+                let length = file.metadata().map_err(read)?.len();
+                return self.walk_in(&Input::new(&file, length), walk);
+            }
+        };
+        let done = self.walk_in(&Input::new(blocks, blocks.size()), walk);
+        // What decoders say of bytes that did not come is of no use.
+        blocks.finish().map_or(done, |fault| Err(failed(fault)))
+    }
+
+    fn walk_in(&self, input: &Input<'_>, walk: &mut Walk<'_>) -> Result<Vec<Member>, ArchiveError> {
+        let stop = self.scratch.stop();
         match self.format {
-            Format::Zip => zip::walk(&self.path, self.scratch.stop(), walk),
-            Format::Tar => tar::walk(&self.path, false, self.scratch.stop(), walk),
-            Format::TarGz => tar::walk(&self.path, true, self.scratch.stop(), walk),
+            Format::Zip => zip::walk(&self.path, input, stop, walk),
+            Format::Tar => tar::walk(&self.path, input, false, stop, walk),
+            Format::TarGz => tar::walk(&self.path, input, true, stop, walk),
         }
     }
 
     /// Writes what is small and the headers of images.
     fn look(&self) -> Result<Vec<Member>, ArchiveError> {
         let (mut kept, mut scattered) = (0u64, BTreeSet::new());
-        let wants = |member: &Member| matches!(Use::of(member), Use::Image | Use::Small);
+        let wants = |member: &Member| matches!(member.purpose(), Use::Image | Use::Small);
         let mut take = |member: &Member, content: &mut Content<'_>| {
-            kept += match Use::of(member) {
+            kept += match member.purpose() {
                 Use::Image => match self.write(member, |file| header::copy(content, member.size, file))? {
                     Some(bytes) => bytes,
                     None => {
@@ -218,8 +324,11 @@ impl Archive {
             }
             Ok(())
         };
-        let members =
-            self.walk(&mut Walk { wants: &wants, in_place: &|member| Use::of(member) == Use::Image, take: &mut take })?;
+        let members = self.walk(&mut Walk {
+            wants: &wants,
+            in_place: &|member| member.purpose() == Use::Image,
+            take: &mut take,
+        })?;
         if !scattered.is_empty() {
             self.copy(&members, &scattered)?;
         }
@@ -257,7 +366,7 @@ impl Archive {
             let stem = files::tiff_stem(&name);
             let belongs = |member: &&Member| {
                 let path = Path::new(&member.path);
-                matches!(Use::of(member), Use::Image | Use::Large)
+                matches!(member.purpose(), Use::Image | Use::Large)
                     && match stem {
                         None => path.starts_with(folder),
                         Some(stem) => {

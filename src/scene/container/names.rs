@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::{ArchiveError, limits};
 
-/// The names met so far in an archive.
-#[derive(Debug, Default)]
+/// The names met so far in an archive, or below a folder.
+#[derive(Debug)]
 pub struct Names {
+    most: u64,
     count: u64,
     files: HashSet<String>,
     folders: HashSet<String>,
@@ -28,7 +29,18 @@ fn decode(raw: &[u8]) -> Option<String> {
     }
 }
 
+impl Default for Names {
+    fn default() -> Self {
+        Self::with_most(limits::MEMBERS)
+    }
+}
+
 impl Names {
+    /// At most so many.
+    pub fn with_most(most: u64) -> Self {
+        Self { most, count: 0, files: HashSet::new(), folders: HashSet::new() }
+    }
+
     /// Path of a member below the archive's root, its parts joined by `/`; `None` for the root itself.
     pub fn add(&mut self, archive: &Path, raw: &[u8], is_folder: bool) -> Result<Option<String>, ArchiveError> {
         let refused = |problem: &str| ArchiveError::ArchiveUnsafe {
@@ -44,8 +56,8 @@ impl Names {
             limit,
         };
         self.count += 1;
-        if self.count > limits::MEMBERS {
-            return Err(over("members", self.count, limits::MEMBERS));
+        if self.count > self.most {
+            return Err(over("members", self.count, self.most));
         }
         if raw.len() > limits::PATH {
             return Err(over("bytes of name", raw.len() as u64, limits::PATH as u64));

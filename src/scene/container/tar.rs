@@ -2,7 +2,6 @@
 //!
 //! The end mark is asked for: without it, a file cut off between two members would look whole.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use ::tar::{Archive, Entries, EntryType};
 use flate2::read::MultiGzDecoder;
 
-use super::meter::{Content, Meter, Metered};
+use super::meter::{Content, Input, Meter, Metered, ReadAt};
 use super::names::{Names, shown};
 use super::zip::over;
 use super::{ArchiveError, Member, Walk, limits};
@@ -20,26 +19,25 @@ use super::{ArchiveError, Member, Walk, limits};
 struct Way<'a> {
     archive: &'a Path,
     meter: &'a Meter,
-    /// The file itself and its length, if members stand in it as they are.
-    plain: Option<(&'a File, u64)>,
+    /// Its bytes and their number, if members stand in it as they are.
+    plain: Option<(&'a dyn ReadAt, u64)>,
     /// Most bytes of all members together.
     most: u64,
 }
 
 pub fn walk(
     archive: &Path,
+    input: &Input<'_>,
     is_packed: bool,
     stop: &Arc<AtomicBool>,
     walk: &mut Walk<'_>,
 ) -> Result<Vec<Member>, ArchiveError> {
-    let read = |source| ArchiveError::ArchiveRead { archive: archive.into(), source };
-    let file = File::open(archive).map_err(read)?;
-    let length = file.metadata().map_err(read)?.len();
+    let length = input.length;
     let meter = Meter::new(stop, 0);
     if is_packed {
         let most = limits::unpacked(length);
         let way = Way { archive, meter: &meter, plain: None, most };
-        let unpacked = MultiGzDecoder::new(BufReader::with_capacity(1 << 18, file));
+        let unpacked = MultiGzDecoder::new(BufReader::with_capacity(1 << 18, input.clone()));
         let mut tar = Archive::new(Metered { inner: unpacked, meter: &meter });
         let members = way.members(tar.entries().map_err(|e| meter.fault(archive, e))?, walk)?;
         // The checksum of the stream stands behind its last byte.
@@ -51,9 +49,8 @@ pub fn walk(
         })?;
         return Ok(members);
     }
-    let beside = file.try_clone().map_err(read)?;
-    let way = Way { archive, meter: &meter, plain: Some((&beside, length)), most: limits::UNPACKED };
-    let mut tar = Archive::new(Metered { inner: file, meter: &meter });
+    let way = Way { archive, meter: &meter, plain: Some((input.bytes, length)), most: limits::UNPACKED };
+    let mut tar = Archive::new(Metered { inner: input.clone(), meter: &meter });
     way.members(tar.entries_with_seek().map_err(|e| meter.fault(archive, e))?, walk)
 }
 
@@ -112,7 +109,7 @@ impl Way<'_> {
                 let member = Member { path, size };
                 if (walk.wants)(&member) {
                     match self.plain.filter(|_| (walk.in_place)(&member)) {
-                        Some((file, _)) => (walk.take)(&member, &mut Content::InPlace(file, at))?,
+                        Some((bytes, _)) => (walk.take)(&member, &mut Content::InPlace(bytes, at))?,
                         None => (walk.take)(&member, &mut Content::Stream(&mut entry))?,
                     }
                 }

@@ -1,6 +1,5 @@
 //! ZIP files: the directory at their end, then the members that are wanted, in the order they stand in the file.
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use ::zip::result::ZipError;
 use ::zip::{CompressionMethod, ZipArchive};
 
-use super::meter::{Content, Meter, Metered};
+use super::meter::{Content, Input, Meter, Metered};
 use super::names::{Names, shown};
 use super::{ArchiveError, Member, Walk, limits};
 
@@ -31,10 +30,13 @@ struct Place {
     member: Member,
 }
 
-pub fn walk(archive: &Path, stop: &Arc<AtomicBool>, walk: &mut Walk<'_>) -> Result<Vec<Member>, ArchiveError> {
-    let open = || File::open(archive).map_err(|source| ArchiveError::ArchiveRead { archive: archive.into(), source });
-    let (file, beside) = (open()?, open()?);
-    let length = file.metadata().map_err(|source| ArchiveError::ArchiveRead { archive: archive.into(), source })?.len();
+pub fn walk(
+    archive: &Path,
+    input: &Input<'_>,
+    stop: &Arc<AtomicBool>,
+    walk: &mut Walk<'_>,
+) -> Result<Vec<Member>, ArchiveError> {
+    let length = input.length;
     // The directory is held in memory; what precedes it is not read for it.
     let meter = Meter::new(stop, limits::ZIP_DIRECTORY);
     let failed = |e: ZipError| match e {
@@ -44,7 +46,7 @@ pub fn walk(archive: &Path, stop: &Arc<AtomicBool>, walk: &mut Walk<'_>) -> Resu
         ZipError::Io(source) => meter.fault(archive, source),
         other => ArchiveError::ArchiveDamaged { archive: archive.into(), problem: other.to_string() },
     };
-    let mut zip = ZipArchive::new(Metered { inner: BufReader::new(file), meter: &meter }).map_err(failed)?;
+    let mut zip = ZipArchive::new(Metered { inner: BufReader::new(input.clone()), meter: &meter }).map_err(failed)?;
     if zip.has_duplicate_names() {
         return Err(ArchiveError::ArchiveUnsafe {
             archive: archive.into(),
@@ -75,7 +77,7 @@ pub fn walk(archive: &Path, stop: &Arc<AtomicBool>, walk: &mut Walk<'_>) -> Resu
         meter.allow(place.end - place.start + (1 << 20));
         let mut packed = zip.by_index(place.index).map_err(&failed)?;
         if let Some(at) = packed.data_start().filter(|_| place.is_stored && (walk.in_place)(member)) {
-            (walk.take)(member, &mut Content::InPlace(&beside, at))?;
+            (walk.take)(member, &mut Content::InPlace(input.bytes, at))?;
             continue;
         }
         let mut counted = Counted { inner: &mut packed, left: member.size };
@@ -88,7 +90,7 @@ pub fn walk(archive: &Path, stop: &Arc<AtomicBool>, walk: &mut Walk<'_>) -> Resu
 fn list(
     archive: &Path,
     length: u64,
-    zip: &ZipArchive<Metered<'_, BufReader<File>>>,
+    zip: &ZipArchive<Metered<'_, BufReader<Input<'_>>>>,
 ) -> Result<Vec<Place>, ArchiveError> {
     let (mut names, mut places, mut total) = (Names::default(), Vec::new(), 0u64);
     for index in 0..zip.len() {

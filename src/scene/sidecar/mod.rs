@@ -141,6 +141,24 @@ pub(super) fn id(path: &Path) -> String {
     stated.map_or_else(|| default_id(path), ToString::to_string)
 }
 
+/// Names of files that a sidecar names, as far as it can be read: of images and of their RPC.
+pub(super) fn names(path: &Path) -> Vec<String> {
+    let table = files::read_text(path, SIZE_LIMIT).ok().and_then(|text| text.parse::<toml::Table>().ok());
+    let list =
+        |table: &toml::Table, key: &str| table.get(key).and_then(toml::Value::as_array).cloned().unwrap_or_default();
+    let mut names = Vec::new();
+    for part in table.iter().flat_map(|table| list(table, "part")) {
+        let Some(part) = part.as_table() else { continue };
+        let bands = list(part, "band");
+        for table in std::iter::once(part).chain(bands.iter().filter_map(toml::Value::as_table)) {
+            names.extend(["image", "rpc"].iter().filter_map(|key| table.get(*key)?.as_str()).map(str::to_owned));
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// The folder's name, or the file's when it is not called `scene.toml`, with what an id cannot hold replaced.
 fn default_id(path: &Path) -> String {
     let own = if files::file_name(path) == super::find::SIDECAR { path.parent() } else { None };

@@ -1,0 +1,57 @@
+//! Clients of object stores for deliveries.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use url::Url;
+
+use crate::error::Result;
+use crate::scene::{Finder, Object, Objects, Scratch, Stores};
+use crate::store::{self, Environment, Source};
+
+/// A finder of deliveries in folders, archives, object storage and on web servers, with credentials, endpoints and settings
+/// from these variables. What it begins to read ends when `stop` is set.
+pub fn finder(scratch: Scratch, environment: Environment, stop: Arc<AtomicBool>) -> Finder {
+    Finder::with_stores(scratch, Arc::new(Clients { environment, stop }))
+}
+
+#[derive(Debug)]
+struct Clients {
+    environment: Environment,
+    stop: Arc<AtomicBool>,
+}
+
+impl Stores for Clients {
+    fn open(&self, url: &Url) -> Result<Arc<dyn Objects>> {
+        Ok(Arc::new(Source::open(url, &self.environment, Arc::clone(&self.stop))?))
+    }
+}
+
+impl Objects for Source {
+    fn url(&self) -> String {
+        Source::url(self)
+    }
+
+    fn list(&self, folder: &str, deep: bool, most: usize) -> Result<Option<Vec<Object>>> {
+        Ok(Source::list(self, folder, deep, most)?.map(|objects| objects.into_iter().map(of_store).collect()))
+    }
+
+    fn find(&self, name: &str) -> Result<Option<Object>> {
+        Ok(Source::find(self, name)?.map(of_store))
+    }
+
+    fn get(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
+        Ok(Source::get(self, name, most)?)
+    }
+
+    fn read(&self, object: &Object, range: Range<u64>) -> Result<Vec<u8>> {
+        let Object { name, size, version } = object.clone();
+        Ok(Source::read(self, &store::Object { name, size, version }, range)?)
+    }
+}
+
+fn of_store(object: store::Object) -> Object {
+    let store::Object { name, size, version } = object;
+    Object { name, size, version }
+}
