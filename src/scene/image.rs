@@ -66,8 +66,9 @@ pub(super) fn facts(path: &Path) -> Result<Facts, SceneError> {
             return Err(SceneError::Limit { path: path.into(), what, found: found as u64, limit: limit as u64 });
         }
     }
+    let row_bytes = plain_row_bytes(&dataset);
     for number in 1..=bands {
-        check_length(path, size, &dataset.rasterband(number).map_err(failed)?)?;
+        check_length(path, size, row_bytes, &dataset.rasterband(number).map_err(failed)?)?;
     }
     let first = dataset.rasterband(1).map_err(failed)?;
     let mut descriptions = Vec::with_capacity(bands);
@@ -116,8 +117,19 @@ fn projected(dataset: &Dataset) -> gdal::errors::Result<Option<(Crs, GeoTransfor
     Ok(Some((Crs::from_spatial_ref(&srs)?, transform)))
 }
 
+/// Bytes of a row in a strip, if the image is not compressed and its samples are whole bytes.
+fn plain_row_bytes(dataset: &Dataset) -> Option<u64> {
+    let structure = |key: &str| dataset.metadata_item(key, "IMAGE_STRUCTURE");
+    let first = dataset.rasterband(1).ok()?;
+    if structure("COMPRESSION").is_some() || first.metadata_item("NBITS", "IMAGE_STRUCTURE").is_some() {
+        return None;
+    }
+    let together = if structure("INTERLEAVE").as_deref() == Some("PIXEL") { dataset.raster_count() } else { 1 };
+    Some((dataset.raster_size().0 * together) as u64 * u64::from(first.band_type().bits()) / 8)
+}
+
 /// Fails when a block of `band` ends behind the end of the file.
-fn check_length(path: &Path, size: u64, band: &RasterBand) -> Result<(), SceneError> {
+fn check_length(path: &Path, size: u64, row_bytes: Option<u64>, band: &RasterBand) -> Result<(), SceneError> {
     let (block_cols, block_rows) = band.block_size();
     let (cols, rows) = band.size();
     let across = cols.div_ceil(block_cols.max(1));
@@ -126,10 +138,13 @@ fn check_length(path: &Path, size: u64, band: &RasterBand) -> Result<(), SceneEr
     for check in 1..=checks {
         // The last check is the last block: writers go in order, so it is the first to be cut off.
         let block = blocks * check / checks - 1;
-        let place = format!("{}_{}", block % across, block / across);
-        let number = |key: &str| band.metadata_item(&format!("{key}_{place}"), "TIFF")?.parse::<u64>().ok();
+        let (i, j) = (block % across, block / across);
+        let number = |key: &str| band.metadata_item(&format!("{key}_{i}_{j}"), "TIFF")?.parse::<u64>().ok();
         // Sparse blocks have no place in the file.
-        let (Some(offset), Some(length)) = (number("BLOCK_OFFSET"), number("BLOCK_SIZE")) else { continue };
+        let (Some(offset), Some(stated)) = (number("BLOCK_OFFSET"), number("BLOCK_SIZE")) else { continue };
+        // Some writers state a whole strip where the image ends before it does.
+        let held = (rows - j * block_rows).min(block_rows) as u64;
+        let length = row_bytes.filter(|_| block_cols == cols).map_or(stated, |row| stated.min(held * row));
         let needed = offset.saturating_add(length);
         if needed > size {
             return Err(SceneError::Truncated { path: path.into(), needed, found: size });
@@ -156,34 +171,48 @@ mod tests {
         assert!(f.projected.is_none() && f.rpc.is_none());
     }
 
+    /// An uncompressed image of one sample. Entries of a directory: tag, type (3 is SHORT), count, value.
+    fn write_sample(path: &Path, bits: u16, format: u16, bytes: u16) {
+        let entries: [[u16; 4]; 11] = [
+            [256, 3, 1, 1],
+            [257, 3, 1, 1],
+            [258, 3, 1, bits],
+            [259, 3, 1, 1],
+            [262, 3, 1, 1],
+            [273, 3, 1, 8],
+            [277, 3, 1, 1],
+            [278, 3, 1, 1],
+            [279, 3, 1, bytes],
+            [284, 3, 1, 1],
+            [339, 3, 1, format],
+        ];
+        let mut tiff = b"II*\0\x18\0\0\0".to_vec();
+        tiff.extend([0xFF; 16]);
+        tiff.extend((entries.len() as u16).to_le_bytes());
+        for [tag, kind, count, value] in entries {
+            [tag, kind, count, 0, value, 0].iter().for_each(|word| tiff.extend(word.to_le_bytes()));
+        }
+        tiff.extend([0; 4]);
+        std::fs::write(path, tiff).unwrap();
+    }
+
+    #[test]
+    fn a_plain_strip_is_no_longer_than_its_rows_whatever_is_stated() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.tif");
+        write_sample(&path, 16, 1, 60_000);
+        let dataset = Dataset::open(&path).unwrap();
+        let band = dataset.rasterband(1).unwrap();
+        assert_eq!(band.metadata_item("BLOCK_SIZE_0_0", "TIFF").as_deref(), Some("60000"), "what the directory says");
+        assert_eq!(band.read_as::<u16>((0, 0), (1, 1), (1, 1), None).unwrap().data(), [u16::MAX]);
+        assert_eq!(facts(&path).unwrap().sample, SampleType::U16);
+    }
+
     #[test]
     fn types_that_would_lose_their_sign_or_their_digits_are_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.tif");
-        // An uncompressed image of one sample; tag, type (3 is SHORT), count, value of each entry.
-        let write = |bits: u16, format: u16, bytes: u16| {
-            let entries: [[u16; 4]; 11] = [
-                [256, 3, 1, 1],
-                [257, 3, 1, 1],
-                [258, 3, 1, bits],
-                [259, 3, 1, 1],
-                [262, 3, 1, 1],
-                [273, 3, 1, 8],
-                [277, 3, 1, 1],
-                [278, 3, 1, 1],
-                [279, 3, 1, bytes],
-                [284, 3, 1, 1],
-                [339, 3, 1, format],
-            ];
-            let mut tiff = b"II*\0\x18\0\0\0".to_vec();
-            tiff.extend([0xFF; 16]);
-            tiff.extend((entries.len() as u16).to_le_bytes());
-            for [tag, kind, count, value] in entries {
-                [tag, kind, count, 0, value, 0].iter().for_each(|word| tiff.extend(word.to_le_bytes()));
-            }
-            tiff.extend([0; 4]);
-            std::fs::write(&path, tiff).unwrap();
-        };
+        let write = |bits, format, bytes| write_sample(&path, bits, format, bytes);
         for (bits, format, name) in [(8, 2, "Int8"), (64, 1, "UInt64"), (64, 2, "Int64"), (64, 6, "complex")] {
             write(bits, format, bits / 8);
             let message = facts(&path).unwrap_err().to_string();
