@@ -198,6 +198,68 @@ impl Codecs {
     }
 }
 
+/// Logarithms of the table sizes of Zstandard 1.5.7 by level from 1 on: of the chain or tree, and of the hashes
+/// (`ZSTD_defaultCParameters`, "for any srcSize > 256 KB", of clevels.h).
+const ZSTD_TABLES: [(u32, u32); 22] = [
+    (13, 14),
+    (15, 16),
+    (16, 17),
+    (18, 18),
+    (18, 19),
+    (18, 19),
+    (19, 20),
+    (19, 20),
+    (20, 21),
+    (21, 22),
+    (21, 22),
+    (22, 23),
+    (22, 22),
+    (22, 23),
+    (23, 23),
+    (22, 22),
+    (23, 22),
+    (23, 22),
+    (24, 22),
+    (25, 23),
+    (26, 24),
+    (27, 25),
+];
+
+/// Bytes of a context of Zstandard beside its tables: of literals, sequences and entropy for a block of 128 KiB, and for the
+/// search of optimal ones.
+const ZSTD_OTHER: u64 = 1 << 20;
+
+/// Bytes of a compressor of libdeflate: of the near-optimal parser (level 10 and on: 1.5 million matches and 300,000 nodes of
+/// four and eight bytes), and of the others.
+const DEFLATE_OPTIMAL: u64 = 10 << 20;
+const DEFLATE_OTHER: u64 = 1 << 20;
+
+impl Compression {
+    /// Bytes that compressing tiles of `tile_bytes` takes in each thread, at most: the context, which grows with the level and
+    /// the tile, and the worst case of the compressed tile.
+    pub fn context_bytes(self, tile_bytes: usize) -> u64 {
+        let (context, bound) = match self {
+            Self::Zstd { level } => {
+                let last = ZSTD_TABLES.len() - 1;
+                let (chain, hash) = ZSTD_TABLES[usize::try_from(level - 1).map_or(0, |k| k.min(last))];
+                // No table is larger than what the source can fill.
+                let most = tile_bytes.max(1 << 18).next_power_of_two().ilog2() + 1;
+                let (chain, hash) = (1_u64 << chain.min(most), 1 << hash.min(most));
+                let tables = match level {
+                    // Rows of hashes are searched, with a byte beside each; there is no chain, unless the source is small.
+                    5..=12 if tile_bytes > 1 << 18 => 4 * hash + hash,
+                    _ => 4 * (hash + chain),
+                };
+                (tables + ZSTD_OTHER, zstd::zstd_safe::compress_bound(tile_bytes))
+            }
+            Self::Deflate { level } => {
+                (if level >= 10 { DEFLATE_OPTIMAL } else { DEFLATE_OTHER }, tile_bytes + tile_bytes / 1000 + 1024)
+            }
+        };
+        context + bound as u64
+    }
+}
+
 enum Codec<'a> {
     Zstd(&'a mut Compressor<'static>),
     Deflate(&'a mut libdeflater::Compressor),
@@ -350,6 +412,26 @@ impl Encoder {
 mod tests {
     use super::*;
     use crate::cog::synthetic;
+
+    /// Against what the library itself says its context takes after a tile of this size.
+    #[test]
+    fn a_context_takes_what_is_said_and_not_much_less() {
+        use zstd::zstd_safe::{CCtx, CParameter, compress_bound};
+        for tile_bytes in [1 << 18, 512 * 512 * 2, 512 * 512 * 8] {
+            let raw = vec![0_u8; tile_bytes];
+            let mut out = vec![0_u8; compress_bound(tile_bytes)];
+            for level in 1..=22 {
+                let mut context = CCtx::create();
+                context.set_parameter(CParameter::CompressionLevel(level)).unwrap();
+                context.compress2(out.as_mut_slice(), &raw).unwrap();
+                let takes = (context.sizeof() + out.len()) as u64;
+                let said = Compression::Zstd { level }.context_bytes(tile_bytes);
+                assert!(takes <= said, "level {level}, {tile_bytes} bytes: {takes} of {said}");
+                // For small tiles some levels take smaller tables.
+                assert!(said <= takes + takes / 2 + (3 << 20), "level {level}, {tile_bytes} bytes: {takes} of {said}");
+            }
+        }
+    }
 
     fn encode<T: Sample>(
         encoder: &Encoder,

@@ -247,6 +247,9 @@ impl ScenePlan {
     pub fn unit_bytes(&self, layer: usize, unit: Window) -> (u64, u64) {
         let layer = &self.layers[layer];
         let (working, output) = layer.unit_bytes(unit.pixels(), &layer.source_pixels(&self.scene, unit.pixels()));
+        let tile = |p: &Product| p.bands() * p.encoding.sample_bytes() * TILE * TILE;
+        let tile = layer.products.iter().map(tile).max().unwrap_or(0);
+        let codec = super::publish::compression(&self.pipeline).context_bytes(tile);
         let heights = match &self.terrain {
             Terrain::Dem { heights, .. } => {
                 let side = |n: usize| n as f64 * layer.pixel_m / heights.pixel_m() * TURN.sqrt() + 2.0 * DEM_MARGIN;
@@ -255,7 +258,7 @@ impl ScenePlan {
             }
             _ => 0,
         };
-        (working + heights, output)
+        (working + codec + heights, output)
     }
 
     /// The smallest budget the scene can be made with.

@@ -60,10 +60,17 @@ pub fn product_of(plan: &ScenePlan, file: usize) -> (&Layer, usize) {
     (&plan.layers[0], 0)
 }
 
+/// How tiles are compressed.
+pub fn compression(pipeline: &Pipeline) -> Compression {
+    let level = pipeline.output.effort();
+    match pipeline.output.compression {
+        Codec::Zstd => Compression::Zstd { level },
+        Codec::Deflate => Compression::Deflate { level },
+    }
+}
+
 /// What a file of a product is to be.
 pub fn spec(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice) -> Spec {
-    let output = &plan.pipeline.output;
-    let level = output.effort();
     let mut metadata = vec![
         ("FIELDGLOW_SCENE".to_owned(), plan.scene.id.clone()),
         ("FIELDGLOW_DATETIME".to_owned(), plan.scene.time.center.to_string()),
@@ -82,10 +89,7 @@ pub fn spec(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattic
         sample: sample_type(product.encoding),
         bands: bands(plan, product),
         nodata: Some(product.encoding.nodata()),
-        compression: match output.compression {
-            Codec::Zstd => Compression::Zstd { level },
-            Codec::Deflate => Compression::Deflate { level },
-        },
+        compression: compression(&plan.pipeline),
         predictor: match product.encoding {
             Encoding::ScaledI16 | Encoding::Shown => Predictor::Horizontal,
             Encoding::F32 => Predictor::Float,
