@@ -1,30 +1,37 @@
 //! Clients of object stores for deliveries.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use url::Url;
 
 use crate::error::Result;
 use crate::scene::{Finder, Object, Objects, Scratch, Stores};
-use crate::store::{self, Environment, Source};
+use crate::store::{self, Environment, Source, Threads};
 
 /// A finder of deliveries in folders, archives, object storage and on web servers, with credentials, endpoints and settings
 /// from these variables. What it begins to read ends when `stop` is set.
 pub fn finder(scratch: Scratch, environment: Environment, stop: Arc<AtomicBool>) -> Finder {
-    Finder::with_stores(scratch, Arc::new(Clients { environment, stop }))
+    Finder::with_stores(scratch, Arc::new(Clients { environment, stop, threads: Mutex::default() }))
 }
 
 #[derive(Debug)]
 struct Clients {
     environment: Environment,
     stop: Arc<AtomicBool>,
+    /// Of all clients: a list may have a signed URL, and so a client, for each scene. None until the first is made.
+    threads: Mutex<Option<Threads>>,
 }
 
 impl Stores for Clients {
     fn open(&self, url: &Url) -> Result<Arc<dyn Objects>> {
-        Ok(Arc::new(Source::open(url, &self.environment, Arc::clone(&self.stop))?))
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = match &*threads {
+            Some(threads) => threads.clone(),
+            None => threads.insert(Threads::start()?).clone(),
+        };
+        Ok(Arc::new(Source::open(&threads, url, &self.environment, Arc::clone(&self.stop))?))
     }
 }
 

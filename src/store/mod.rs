@@ -25,7 +25,7 @@ use bytes::Bytes;
 pub use cloud::SCHEMES;
 pub use fault::Fault;
 pub use local::Local;
-pub use remote::Remote;
+pub use remote::{Remote, Threads};
 pub use settings::{Environment, Settings};
 pub use source::{Object, Source, SourceError};
 

@@ -32,7 +32,7 @@ pub struct Remote {
 
 /// What a store and the objects being made in it share.
 pub(super) struct Inner {
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
     pub(super) objects: Arc<dyn ObjectStore>,
     /// For objects in parts; none for a web server, which cannot be listed, nor written to.
     uploads: Option<Arc<dyn MultipartStore>>,
@@ -80,6 +80,14 @@ impl Remote {
     /// # Errors
     /// [`StoreError::Setup`], [`StoreError::Setting`].
     pub fn open(url: &Url, environment: &Environment) -> Result<Self, StoreError> {
+        Self::open_on(&Threads::start()?, url, environment)
+    }
+
+    /// The same on threads that others use as well.
+    ///
+    /// # Errors
+    /// Those of [`Remote::open`].
+    pub fn open_on(threads: &Threads, url: &Url, environment: &Environment) -> Result<Self, StoreError> {
         let name = bare(url).to_string();
         let settings = Settings::from(environment)?;
         let traffic = Arc::new(Traffic::default());
@@ -97,8 +105,8 @@ impl Remote {
         let unsigned = ["AWS_SKIP_SIGNATURE", "AWS_UNSIGNED_PAYLOAD"].iter().any(|name| environment.says_yes(name));
         let checks_parts = unknown.is_some() && !unsigned;
         let permits = Semaphore::new(PARTS_IN_FLIGHT);
-        let inner =
-            Inner { runtime: runtime(&name)?, objects, uploads, unknown, checks_parts, patience, permits, folder };
+        let runtime = Arc::clone(&threads.0);
+        let inner = Inner { runtime, objects, uploads, unknown, checks_parts, patience, permits, folder };
         Ok(Self { url: name, inner: Arc::new(inner) })
     }
 
@@ -115,8 +123,8 @@ impl Remote {
         let patience = Patience::new(Settings::default(), Arc::default());
         let uploads = Some(uploads);
         let (unknown, checks_parts, permits) = (None, false, Semaphore::new(PARTS_IN_FLIGHT));
-        let inner =
-            Inner { runtime: runtime(&url)?, objects, uploads, unknown, checks_parts, patience, permits, folder };
+        let runtime = Threads::start()?.0;
+        let inner = Inner { runtime, objects, uploads, unknown, checks_parts, patience, permits, folder };
         Ok(Self { url, inner: Arc::new(inner) })
     }
 
@@ -196,9 +204,20 @@ impl Remote {
     }
 }
 
-fn runtime(url: &str) -> Result<Runtime, StoreError> {
-    let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("store").enable_all().build();
-    runtime.map_err(|source| StoreError::Io { action: "starting the threads for", path: url.into(), source })
+/// Threads for what goes over the network.
+#[derive(Debug, Clone)]
+pub struct Threads(Arc<Runtime>);
+
+impl Threads {
+    /// Two of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] when they cannot be had.
+    pub fn start() -> Result<Self, StoreError> {
+        let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("store").enable_all().build();
+        let failed = |source| StoreError::Io { action: "starting the threads for", path: "the network".into(), source };
+        Ok(Self(Arc::new(runtime.map_err(failed)?)))
+    }
 }
 
 impl Store for Remote {

@@ -19,7 +19,7 @@ use url::Url;
 
 use super::fault::Fault;
 use super::patience::Patience;
-use super::{Environment, Remote, Store, StoreError};
+use super::{Environment, Remote, Store, StoreError, Threads};
 use crate::error::{Class, Classify};
 
 /// An object as it was found.
@@ -137,10 +137,15 @@ impl Source {
     ///
     /// # Errors
     /// [`SourceError::SourceSetup`].
-    pub fn open(url: &Url, environment: &Environment, stop: Arc<AtomicBool>) -> Result<Self, SourceError> {
+    pub fn open(
+        threads: &Threads,
+        url: &Url,
+        environment: &Environment,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, SourceError> {
         let mut root = url.clone();
         root.set_path("");
-        let remote = Remote::open(&root, environment)
+        let remote = Remote::open_on(threads, &root, environment)
             .map_err(|source| SourceError::SourceSetup { url: super::shown(root.as_str()), source })?;
         Ok(Self { remote, stop })
     }

@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn what_is_read_on_comes_in_longer_pieces_and_no_byte_twice() {
         let (counting, blocks) = blocks(10 << 20);
-        let (mut got, mut buffer) = (Vec::new(), [0; 10_000]);
+        let (mut got, mut buffer) = (Vec::<u8>::new(), [0; 10_000]);
         loop {
             let count = blocks.read_at(&mut buffer, got.len() as u64).unwrap();
             if count == 0 {

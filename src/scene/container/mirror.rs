@@ -441,7 +441,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::error;
+    use crate::error::{self, Classify};
 
     /// A bucket that says what it is told to, whose objects are of zeros.
     #[derive(Debug)]
