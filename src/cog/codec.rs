@@ -227,7 +227,7 @@ const ZSTD_TABLES: [(u32, u32); 22] = [
 
 /// Bytes of a context of Zstandard beside its tables: of literals, sequences and entropy for a block of 128 KiB, and for the
 /// search of optimal ones.
-const ZSTD_OTHER: u64 = 1 << 20;
+const ZSTD_OTHER: u64 = 3 << 19;
 
 /// Bytes of a compressor of libdeflate: of the near-optimal parser (level 10 and on: 1.5 million matches and 300,000 nodes of
 /// four and eight bytes), and of the others.

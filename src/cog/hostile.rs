@@ -81,3 +81,18 @@ fn pixels_that_are_not_there_are_not_counted() {
         assert!(!report.is_valid() && warned, "{report:?}");
     }
 }
+
+#[test]
+fn a_block_that_would_not_fit_into_memory_is_not_decoded() {
+    // 16 × 16 pixels in one tile of 16 × 2^31, which a few compressed bytes may claim to be.
+    let mut tags = image(0, 1, 16, 256);
+    for (tag, value) in &mut tags {
+        match *tag {
+            tag::TILE_LENGTH => *value = 1 << 31,
+            tag::COMPRESSION => *value = 50_000,
+            _ => {}
+        }
+    }
+    let report = looked_at(bigtiff(&[&tags]));
+    assert!(report.warnings.iter().any(|w| w.check == "C18" && w.message.contains("256 MiB")), "{report:?}");
+}

@@ -25,6 +25,8 @@ pub(super) struct Image {
     pub block_rows: u64,
     pub block_cols: u64,
     pub samples: u64,
+    /// Bits of the largest sample.
+    pub bits: u64,
     /// Bands that carry transparency.
     pub alphas: u64,
     /// True when samples are integers.
@@ -58,6 +60,7 @@ impl Image {
         } else {
             (or(tag::ROWS_PER_STRIP, u64::MAX)?.min(rows), cols)
         };
+        let bits = tiff.integers(directory, tag::BITS_PER_SAMPLE)?.unwrap_or_default().into_iter().max().unwrap_or(1);
         let extra = tiff.integers(directory, tag::EXTRA_SAMPLES)?.unwrap_or_default();
         let (offset_tag, count_tag) = if tiled {
             (tag::TILE_OFFSETS, tag::TILE_BYTE_COUNTS)
@@ -96,6 +99,7 @@ impl Image {
             block_rows,
             block_cols,
             samples,
+            bits,
             alphas: extra.iter().filter(|kind| matches!(kind, 1 | 2)).count() as u64,
             integer,
             separate,
@@ -103,6 +107,13 @@ impl Image {
             offsets,
             byte_counts,
         })
+    }
+
+    /// Bytes of a block, decoded, however few it has in the file.
+    pub fn block_bytes(&self) -> u64 {
+        let samples = if self.separate { 1 } else { self.samples };
+        let factors = [self.block_rows, self.block_cols, samples, self.bits.div_ceil(8)];
+        factors.into_iter().fold(1, |product: u64, factor| product.saturating_mul(factor))
     }
 
     /// Offsets and byte counts in array order.

@@ -112,11 +112,14 @@ pub fn validate_bytes(name: &Path, mut bytes: Vec<u8>, depth: Depth) -> Result<R
     conclude(found, depth, || recount_bytes(&mut bytes), report)
 }
 
+/// Largest block that is decoded, bytes: 512 × 512 pixels of 256 floats.
+const BLOCK_LIMIT: u64 = 256 << 20;
+
 /// What a file says of its values.
 struct Claim {
     stated: Vec<Stated>,
     integer: bool,
-    /// Every block is there, and none twice.
+    /// Every block is there, none twice, and none larger than [`BLOCK_LIMIT`].
     is_whole: bool,
 }
 
@@ -131,7 +134,10 @@ fn conclude(
         Err(error) => return Err(error),
         // What is not there would be counted for as long as a few bytes say.
         Ok(claim) if depth == Depth::Full && !claim.is_whole => {
-            report.warn("C18", "pixels were not counted: blocks are missing, or are more than the file has room for");
+            report.warn(
+                "C18",
+                "pixels were not counted: blocks are missing, are more than the file has room for, or take more than 256 MiB each",
+            );
         }
         Ok(claim) if depth == Depth::Full => match recount() {
             Ok(counted) => check_statistics(&claim.stated, &counted, claim.integer, &mut report),
@@ -190,7 +196,9 @@ fn look<R: Read + Seek>(path: &Path, source: R, depth: Depth, report: &mut Repor
         check_frames(&mut tiff, ghost.as_ref(), &images, report)?;
     }
     let held = main.byte_counts.iter().fold(0, |sum: u64, count| sum.saturating_add(*count));
-    let is_whole = held <= tiff.length() && main.blocks().all(|(offset, count)| offset != 0 && count != 0);
+    let is_whole = held <= tiff.length()
+        && main.block_bytes() <= BLOCK_LIMIT
+        && main.blocks().all(|(offset, count)| offset != 0 && count != 0);
     Ok(Claim { stated, integer: main.integer, is_whole })
 }
 
