@@ -79,7 +79,7 @@ impl ScenePlan {
 /// True for cells beside each other.
 fn same_row(a: &Cell, b: &Cell) -> bool {
     match (&a.place, &b.place) {
-        (CellPlace::Square(_, a), CellPlace::Square(_, b)) => a.j == b.j,
+        (CellPlace::Square(a), CellPlace::Square(b)) => a.j == b.j,
         (CellPlace::Native(a), CellPlace::Native(b)) => a.first().map(|w| w.row) == b.first().map(|w| w.row),
         _ => false,
     }

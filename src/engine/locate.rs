@@ -59,7 +59,7 @@ fn to_pixels<'a>(
     image: (usize, usize),
 ) -> ToPixels<'a> {
     let middle = source.world_from_pixel(image.1 as f64 / 2.0, image.0 as f64 / 2.0).0;
-    ToPixels { transform, source, middle_lon: crs.is_geographic().then_some(middle) }
+    ToPixels { transform, source, turn: crs.turn().map(|turn| (middle, turn)) }
 }
 
 /// Undulation of the geoid at longitude and latitude, metres; NaN outside its grid.

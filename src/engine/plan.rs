@@ -6,7 +6,7 @@ use super::publish::TILE;
 use crate::calibrate::{Illumination, Linear, Provenance};
 use crate::cog;
 use crate::config::Pipeline;
-use crate::grid::cell::{Lattice, SquareCell, SquareGrid};
+use crate::grid::cell::{GridCell, Lattice};
 use crate::grid::{Crs, GeoTransform, Window};
 use crate::product::Product;
 use crate::pyramid::UNIT_SIDE;
@@ -51,7 +51,9 @@ pub struct ScenePlan {
 
 /// Products of one pixel size: they share pixels, so they share all work up to the values.
 pub struct Layer {
-    /// Pixel size, metres where the grid is metric.
+    /// Pixel size, units of the grid.
+    pub pixel: f64,
+    /// Pixel size on the ground, metres; on grids in metres, and in mode `native`, that of the map.
     pub pixel_m: f64,
     /// Bands computed, plane by plane.
     pub roles: Vec<Role>,
@@ -153,8 +155,8 @@ pub struct Cell {
 /// Where a cell is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CellPlace {
-    /// A square of a grid.
-    Square(SquareGrid, SquareCell),
+    /// A square of the grid.
+    Square(GridCell),
     /// For each layer, a window of its part.
     Native(Vec<Window>),
 }

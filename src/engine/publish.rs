@@ -18,7 +18,7 @@ use crate::cog::{BandSpec, BandStatistics, BigTiff, Color, Compression, Predicto
 use crate::config::{Codec, Mode, Pipeline};
 use crate::error::{Error, Result};
 use crate::grid::cell::Lattice;
-use crate::grid::{Crs, PointTransform};
+use crate::grid::{Crs, PointTransform, nearest_turn};
 use crate::product::{Encoding, Product, Program, qa};
 use crate::scene::{Processed, Role};
 use crate::store::{Store, Stored};
@@ -171,6 +171,12 @@ fn calibration(layer: &Layer, role: Role) -> Option<Value> {
     object.insert("bias".into(), json!(band.linear.bias));
     object.insert("saturation_dn".into(), json!(input.saturation));
     Some(value)
+}
+
+/// Counts longitudes from the first one on, so that none jumps at the antimeridian.
+pub fn unwrap(points: &mut [(f64, f64)]) {
+    let about = points.first().map_or(0.0, |p| p.0);
+    points.iter_mut().for_each(|p| p.0 = nearest_turn(p.0, about));
 }
 
 /// Map coordinates as longitude and latitude.
