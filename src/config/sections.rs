@@ -111,9 +111,19 @@ pub struct Geometry {
     /// How values between source pixels are found. Default: `bilinear`.
     #[serde(default)]
     pub resampling: Resampling,
+    /// In mode `grid`: take the input's pixels as they are, moved by half a pixel at the most onto those of the grid, and
+    /// record the shift in the Item; an input in another system, of another pixel size or turned is refused. Default: false,
+    /// because the pixels are then not quite where the input says.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub snap: bool,
     /// Terrain heights; needed for `ortho`, and only there.
     #[serde(default)]
     pub height: Option<Height>,
+}
+
+/// Left out of what is written down, so that keys of files that do not know the switch stay as they were.
+fn is_off(switch: &bool) -> bool {
+    !switch
 }
 
 /// How the products' pixels come from the input's.
@@ -343,6 +353,9 @@ impl Geometry {
                 let size = (self.resolution, self.zoom);
                 check_size("geometry", grid.tiling(), size, f64::INFINITY, found);
             }
+        }
+        if self.snap && self.mode != Mode::Grid {
+            found.push(Mistake::new("geometry.snap", "only mode `grid` has pixels to move; remove it"));
         }
         match (self.mode, &self.height) {
             (Mode::Ortho, None) => found.push(Mistake::new(

@@ -56,7 +56,7 @@ impl ScenePlan {
                 let rows = match input.placement {
                     Placement::Same => UNIT_SIDE as f64,
                     Placement::Map { .. } | Placement::Sensor(_) => {
-                        UNIT_SIDE as f64 * layer.pixel_m / input.pixel_area_m2.max(1e-30).sqrt()
+                        UNIT_SIDE as f64 * self.pixel_down_m(layer) / input.pixel_area_m2.max(1e-30).sqrt()
                     }
                 };
                 // While a worker ends a row of units, others are well into the next: half of its strips are there as well.

@@ -7,7 +7,7 @@ use crate::calibrate::{Illumination, Linear, Provenance};
 use crate::cog;
 use crate::config::Pipeline;
 use crate::grid::cell::{GridCell, Lattice};
-use crate::grid::{Crs, GeoTransform, Window};
+use crate::grid::{Crs, GeoTransform, METERS_PER_DEGREE, Window};
 use crate::product::Product;
 use crate::pyramid::UNIT_SIDE;
 use crate::raster::Block;
@@ -111,6 +111,9 @@ pub enum Placement {
         crs: Crs,
         /// Its pixels.
         transform: GeoTransform,
+        /// How far they were moved to be pixels of the product, east and north, units of the grid; `None` where they are
+        /// interpolated.
+        snapped: Option<(f64, f64)>,
     },
     /// Pixel on pixel with the product; the part's first pixel is the lattice's first of the whole scene.
     Same,
@@ -243,6 +246,11 @@ impl ScenePlan {
                 all / 3 + row + row / 4 + parts + pictures
             })
             .sum()
+    }
+
+    /// Length of a product's pixel along the meridian, metres: squares of degrees are longer than they are wide.
+    pub fn pixel_down_m(&self, layer: &Layer) -> f64 {
+        if self.crs.is_geographic() { layer.pixel * METERS_PER_DEGREE } else { layer.pixel_m }
     }
 
     /// Bytes of a unit: while it is computed, and of its results.

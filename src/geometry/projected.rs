@@ -14,6 +14,8 @@ pub struct ToPixels<'a> {
     /// For an input on a map that goes round the earth, the x of its centre, from which others are counted, and what x grows
     /// by once round.
     pub turn: Option<(f64, f64)>,
+    /// True where pixels of the grid are pixels of the input: positions are whole, and what arithmetic adds is taken off.
+    pub whole: bool,
 }
 
 impl Evaluate for ToPixels<'_> {
@@ -26,6 +28,7 @@ impl Evaluate for ToPixels<'_> {
             .iter()
             .zip(y.iter())
             .map(|(x, y)| self.source.pixel_from_world(*x, *y))
+            .map(|(c, r)| if self.whole { (c.round(), r.round()) } else { (c, r) })
             .map(|(c, r)| (c - 0.5, r - 0.5))
             .unzip();
         Ok(vec![col, row])

@@ -95,7 +95,8 @@ impl Tiling {
         }
     }
 
-    fn origin(self) -> (f64, f64) {
+    /// A corner of cells and of pixels, units of the system.
+    pub fn origin(self) -> (f64, f64) {
         match self {
             Self::Metric => (0.0, 0.0),
             Self::Tiles(set) => set.origin,
@@ -111,7 +112,7 @@ impl Grid {
 
     /// Name of a cell: unique among all grids, the same for every scene.
     ///
-    /// `UTM51N-3840-E0083-N1251`: system, edge, column and row. `EPSG3857-Z13-X6949-Y2990`: system, and level, column and
+    /// `UTM51N-3840-E0083-N1251`: system, edge, column and row. `EPSG3857-Z13-X6948-Y2982`: system, and level, column and
     /// row of the tile that the cell is.
     pub fn name(&self, cell: GridCell) -> String {
         let signed =

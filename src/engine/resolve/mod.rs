@@ -2,6 +2,7 @@
 
 mod cells;
 mod products;
+mod snap;
 mod terrain;
 
 use std::collections::BTreeSet;

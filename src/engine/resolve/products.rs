@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::EngineError;
 use super::super::plan::{Input, InputBand, Layer, Placement};
+use super::snap::snap;
 use super::{has, options, parts_of, unplaced};
 use crate::calibrate::{self, Illumination, Level, conversion};
 use crate::config::{Kind, Mode, Pipeline, Sample};
@@ -99,22 +100,25 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
     Ok(wanted)
 }
 
-/// How large pixels are on the ground.
+/// The grid, and how large its pixels are on the ground.
 pub struct Ground {
     /// Metres of ground along the edge of a pixel that is one unit of the grid wide, at the scene's centre; `None` on grids in
     /// metres, where the map is taken at its word.
     m_per_unit: Option<f64>,
+    /// The grid's system.
+    crs: Crs,
 }
 
 impl Ground {
     /// For the grid of a pipeline and a scene with this centre, longitude and latitude.
     pub fn new(pipeline: &Pipeline, crs: &Crs, center: Option<(f64, f64)>) -> Result<Self> {
         if pipeline.geometry.tiling() == Tiling::Metric {
-            return Ok(Self { m_per_unit: None });
+            return Ok(Self { m_per_unit: None, crs: crs.clone() });
         }
         let center = ortho::to_crs(&center.map_or_else(Vec::new, |c| vec![c]), crs)?;
         let y = center.first().map_or(0.0, |p| p.1);
-        Ok(Self { m_per_unit: Some(ground_area_m2(crs, GeoTransform::north_up(0.0, 0.0, 1.0), y).sqrt()) })
+        let m_per_unit = ground_area_m2(crs, GeoTransform::north_up(0.0, 0.0, 1.0), y).sqrt();
+        Ok(Self { m_per_unit: Some(m_per_unit), crs: crs.clone() })
     }
 
     /// Edge on the ground of a product's pixel.
@@ -195,7 +199,7 @@ pub fn layers(
                     provenance: conversion.provenance,
                 });
             }
-            let placement = placement(part, pipeline.geometry.mode)?;
+            let placement = placement(part, pipeline, ground, pixel)?;
             let saturation = calibrate::saturation_dn(part).map(|v| v as f32);
             let pixel_area_m2 = ground.part_m2(part)?;
             inputs.push(Input {
@@ -248,12 +252,17 @@ pub fn layers(
     Ok(layers)
 }
 
-fn placement(part: &Part, mode: Mode) -> Result<Placement> {
+fn placement(part: &Part, pipeline: &Pipeline, ground: &Ground, pixel: f64) -> Result<Placement> {
+    let mode = pipeline.geometry.mode;
     match (&part.sensor_model, mode) {
         (SensorModel::Rpc(rpc), Mode::Ortho) => Ok(Placement::Sensor(Box::new(Sensor::from(&**rpc)))),
         (SensorModel::Projected { .. }, Mode::Native) => Ok(Placement::Same),
+        (SensorModel::Projected { crs, transform }, Mode::Grid) if pipeline.geometry.snap => {
+            let s = snap(part, (crs, *transform), (&ground.crs, pipeline.geometry.tiling()), pixel)?;
+            Ok(Placement::Map { crs: ground.crs.clone(), transform: s.transform, snapped: Some(s.shift) })
+        }
         (SensorModel::Projected { crs, transform }, Mode::Grid) => {
-            Ok(Placement::Map { crs: crs.clone(), transform: *transform })
+            Ok(Placement::Map { crs: crs.clone(), transform: *transform, snapped: None })
         }
         _ => Err(unplaced(part, mode).into()),
     }
