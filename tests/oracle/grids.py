@@ -1,6 +1,6 @@
 """Products on grids in degrees, web mercator and CGCS2000 Gauss-Krüger, against gdalwarp and morecantile.
 
-    grids.py FIELDGLOW WORK [--size 256] [--seed 1]
+    grids.py FIELDGLOW WORK [--size 256] [--seed 1] [--grids utm51,webmercator]
 
 1. A simulated scene on the border of two UTM zones (126° E), L1 with its DEM and L3, and an image across the antimeridian,
    with RPC and on a map, on every kind of grid: the digital numbers, warped by GDAL onto the pixels of our cells, turned
@@ -8,8 +8,8 @@
 2. Cells of tile grids: morecantile says which tile a name means, where it lies, and how large the pixels of a level are;
    GDAL says where the pixels of a file and of its overviews are. Limit: 1e-6 pixel.
 3. What a tile server shows: rio-tiler's tiles of 256 pixels, of the level of the product and of those below, must be the
-   stored pixels and overviews themselves. rio-cogeo's layout of a web-optimized copy must be the file's own.
-4. Across the antimeridian: Items with west greater than east, or on one side; no two cells share a valid pixel.
+   stored pixels and overviews themselves. A web-optimized copy by rio-cogeo would have the same pixels and cells.
+4. Across the antimeridian: Items as wide as the scene, with west greater than east or on one side.
 
 Exit code: 0 if all limits are kept. The outputs, for conform.py: WORK/grids_*/runs/*_out.
 """
@@ -167,14 +167,14 @@ def check_server(file, epsg, zoom, report, label):
     """rio-tiler's tiles against the stored pixels; rio-cogeo's web-optimized layout against the file's."""
     tms, (z, x, y) = check_tiles(file, epsg, zoom, report, label)
     d = gdal.Open(file)
-    nodata = d.GetRasterBand(1).GetNoDataValue()
-    compared = 0
+    full = d.GetRasterBand(1)
+    nodata, compared = full.GetNoDataValue(), 0
     with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), Reader(file, tms=tms) as reader:
         for k in range(0, zoom - z + 1):
             level = zoom - k
-            band = d.GetRasterBand(1) if k == 0 else d.GetRasterBand(1).GetOverview(k - 1) if k <= d.GetRasterBand(1).GetOverviewCount() else None
-            if band is None:
+            if k > full.GetOverviewCount():
                 break
+            band = full.GetOverview(k - 1) if k else full
             stored = band.ReadAsArray()
             n = 2 ** (level - z)
             for ty in sorted({0, n // 2, n - 1}):
@@ -184,16 +184,19 @@ def check_server(file, epsg, zoom, report, label):
                         continue
                     tile = reader.tile(x * n + tx, y * n + ty, level, tilesize=256, indexes=1, resampling_method="nearest")
                     served = np.where(tile.array.mask[0], nodata, tile.array.data[0])
-                    differ = int((served != expected).sum()) if served.shape == expected.shape else -1
-                    report.limit(f"{label} tile {level}/{x * n + tx}/{y * n + ty}: pixels that differ", abs(differ), 0)
+                    same = (served == expected) | (~valid(served, nodata) & ~valid(expected, nodata))
+                    differ = int((~same).sum())
+                    report.limit(f"{label} tile {level}/{x * n + tx}/{y * n + ty}: pixels that differ", differ, 0)
                     compared += 1
     if epsg == 3857:
         with rasterio.open(file) as source:
-            theirs = get_web_optimized_params(source, zoom_level=zoom, aligned_levels=zoom - z, tms=tms)
-        same = (theirs["width"], theirs["height"]) == (d.RasterXSize, d.RasterYSize)
-        report.limit(f"{label} size unlike a web-optimized copy's", float(not same), 0)
-        origin = np.array([theirs["transform"].c - d.GetGeoTransform()[0], theirs["transform"].f - d.GetGeoTransform()[3]])
-        report.limit(f"{label} origin off a web-optimized copy's, px", np.abs(origin / d.GetGeoTransform()[1]).max(), 1e-6)
+            theirs = get_web_optimized_params(source, zoom_level=zoom, aligned_levels=zoom - z, tms=tms)["transform"]
+        x0, dx, _, y0, _, _ = d.GetGeoTransform()
+        report.limit(f"{label} pixel unlike a web-optimized copy's, relative", abs(theirs.a / dx - 1), 1e-11)
+        # Their copy may begin a whole cell before ours: its box goes through longitude and latitude.
+        origin = np.array([theirs.c - x0, theirs.f - y0]) / (dx * d.RasterXSize)
+        off = np.abs(origin - np.round(origin)).max() * d.RasterXSize
+        report.limit(f"{label} lattice off a web-optimized copy's, px", off, 1e-6)
     return compared
 
 
@@ -277,7 +280,9 @@ def main():
     parser.add_argument("work", type=Path)
     parser.add_argument("--size", default="256")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--grids", help="names of grids, with commas between; default: all")
     a = parser.parse_args()
+    wanted = a.grids.split(",") if a.grids else list(EPSG)
     require_recent_gdal()
     report = Report()
     print(f"GDAL {gdal.__version__}, morecantile {morecantile.__version__}; size {a.size}, seed {a.seed}")
@@ -297,11 +302,11 @@ def main():
     heights = {l1: f'height = {{ dem = "{dem}", datum = "ellipsoid" }}', l3: ""}
     for scene, mode, height in ((l1, "ortho", dem), (l3, "grid", None)):
         images = {part: str(next(scene.glob(f"*_{part}/*_{part}.tif"))) for part in ("MSS", "PAN")}
-        for grid, crs, sizes in GRIDS:
+        for grid, crs, sizes in (g for g in GRIDS if g[0] in wanted):
             text = pipeline(DAY, mode, crs, sizes, heights[scene])
             out = run(a.fieldglow, scene / "runs", grid, text, scene)
             label = f"{mode:5} {grid:11}"
-            compare(out, "reflectance", images["MSS"], height, 0, reflectance, label, report, window=64)
+            compare(out, "reflectance", images["MSS"], height, 0, reflectance, label, report, window=32)
             compare(out, "pan", images["PAN"], height, 0, pan, label, report)
             check_grid(out, grid, [("reflectance", 15), ("pan", 17)], report, label)
             sys.stdout.flush()
@@ -310,11 +315,11 @@ def main():
     by_rpc, on_map = seam_scenes(a, work)
     for scene, mode, height in ((by_rpc, "ortho", 100.0), (on_map, "grid", None)):
         line = f'height = {{ constant = {height}, datum = "ellipsoid" }}' if height else ""
-        for grid, crs, sizes in SEAM_GRIDS:
+        for grid, crs, sizes in (g for g in SEAM_GRIDS if g[0] in wanted):
             out = run(a.fieldglow, scene / "runs", grid, pipeline(SEAM, mode, crs, sizes, line), scene)
             label = f"180°  {mode:5} {grid:11}"
             dn = lambda dn: [(role, x, 1.0) for role, x in zip("BGRN", dn)]  # noqa: E731
-            compare(out, "ms", str(scene / "mss.tif"), height, 0, dn, label, report, window=64)
+            compare(out, "ms", str(scene / "mss.tif"), height, 0, dn, label, report, window=32)
             check_grid(out, grid, [("ms", 15)], report, label)
             check_items(out, report, label)
             sys.stdout.flush()
