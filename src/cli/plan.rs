@@ -1,6 +1,7 @@
 //! `fieldglow plan`
 
 use fieldglow::engine::{self, Given, ScenePlan, Stop};
+use fieldglow::grid::cell::Tiling;
 use fieldglow::units::Bytes;
 use serde_json::json;
 
@@ -91,12 +92,27 @@ fn raw_bytes(plan: &ScenePlan) -> u64 {
     plan.cells.iter().map(of_cell).sum()
 }
 
+/// The zoom level of a layer, on grids that have levels.
+fn level(plan: &ScenePlan, layer: &engine::plan::Layer) -> Option<u8> {
+    match plan.pipeline.geometry.tiling() {
+        Tiling::Metric => None,
+        Tiling::Tiles(set) => set.level(layer.pixel),
+    }
+}
+
 fn to_json(plan: &ScenePlan, memory: Bytes) -> serde_json::Value {
     let products: Vec<_> = plan
         .layers
         .iter()
         .flat_map(|l| {
-            l.products.iter().map(move |p| json!({ "name": p.name, "pixel_m": l.pixel_m, "bands": p.bands() }))
+            l.products.iter().map(move |p| {
+                let mut product = json!({ "name": p.name, "pixel_m": l.pixel_m, "bands": p.bands() });
+                if let (Some(level), Some(object)) = (level(plan, l), product.as_object_mut()) {
+                    object.insert("pixel".into(), json!(l.pixel));
+                    object.insert("zoom".into(), json!(level));
+                }
+                product
+            })
         })
         .collect();
     let cells: Vec<_> = plan.cells.iter().map(|c| json!({ "name": c.name, "pixels": plan.cell_pixels(c) })).collect();
@@ -128,7 +144,8 @@ fn table(out: &mut String, plan: &ScenePlan, memory: Bytes) {
     line!(out, "  crs       {}", plan.crs);
     for layer in &plan.layers {
         let names: Vec<_> = layer.products.iter().map(|p| p.name.as_str()).collect();
-        line!(out, "  products  {} at {:.4} m", names.join(", "), layer.pixel_m);
+        let level = level(plan, layer).map_or(String::new(), |z| format!(" on the ground (zoom {z})"));
+        line!(out, "  products  {} at {:.4} m{level}", names.join(", "), layer.pixel_m);
     }
     let pixels: u64 = plan.cells.iter().map(|c| plan.cell_pixels(c)).sum();
     line!(

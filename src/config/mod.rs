@@ -19,6 +19,7 @@ pub use product::{Kind, Product, Sample};
 pub use sections::*;
 
 use crate::error::{Class, Classify};
+use crate::grid::cell::Tiling;
 
 /// A checked pipeline.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -42,16 +43,20 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// The finest pixel of any product, metres: it decides the cells, whether or not a scene can make that product.
-    /// Infinite in mode `native`.
-    pub fn finest_m(&self) -> f64 {
-        finest_m(&self.product, Some(&self.geometry))
+    /// The finest pixel of any product: it decides the cells, whether or not a scene can make that product. Infinite in
+    /// mode `native`.
+    ///
+    /// # Units
+    /// Those of the grid.
+    pub fn finest(&self) -> f64 {
+        finest(&self.product, Some(&self.geometry))
     }
 }
 
-fn finest_m(products: &[Product], geometry: Option<&Geometry>) -> f64 {
-    let default = geometry.and_then(|g| g.resolution);
-    products.iter().filter_map(|p| p.resolution.or(default)).fold(f64::INFINITY, f64::min)
+fn finest(products: &[Product], geometry: Option<&Geometry>) -> f64 {
+    let tiling = geometry.map_or(Tiling::Metric, Geometry::tiling);
+    let default = geometry.and_then(|g| g.pixel(tiling));
+    products.iter().filter_map(|p| p.pixel(tiling).or(default)).fold(f64::INFINITY, f64::min)
 }
 
 /// What is wrong with a pipeline file.
@@ -186,7 +191,7 @@ fn check(mut table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
     if let Some(o) = &output {
         o.check(&mut found);
     }
-    let finest = finest_m(&products, geometry.as_ref());
+    let finest = finest(&products, geometry.as_ref());
     let mut names = BTreeSet::new();
     for (i, p) in products.iter().enumerate() {
         p.check(i, geometry.as_ref(), radiometry.as_ref(), finest, &mut found);
@@ -344,7 +349,7 @@ kind = "qa"
         let m = mistakes(&text).join("\n");
         assert!(m.contains("product.ndvi.resolution") && m.contains("3840"), "{m}");
         let p = parsed(&GOOD.replace("name = \"qa\"\n", "name = \"qa\"\nresolution = 0.75\n")).unwrap();
-        assert_eq!(p.finest_m(), 0.75);
+        assert_eq!(p.finest(), 0.75);
     }
 
     #[test]

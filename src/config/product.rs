@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::sections::check_resolution;
+use super::sections::{check_size, pixel_of};
 use super::{Geometry, Mistake, Mode, Radiometry, bad_name};
 use crate::calibrate::Level;
+use crate::grid::cell::Tiling;
 use crate::product::indices;
 use crate::scene::Role;
 
@@ -28,9 +29,12 @@ pub struct Product {
     /// Key of the index catalogue, such as `NDVI` (`index`).
     #[serde(default)]
     pub index: Option<String>,
-    /// Pixel size in metres. Default: that of `[geometry]`.
+    /// Pixel size, in the unit of the grid. Default: that of `[geometry]`.
     #[serde(default)]
     pub resolution: Option<f64>,
+    /// Zoom level in place of `resolution`, in degrees and web mercator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zoom: Option<u8>,
     /// Stored type: `int16` (scale 0.0001, nodata −32768; reflectance and bounded indices) or `float32` (nodata NaN).
     /// Default: `int16` where allowed, else `float32`. `night` is always float32, `preview` uint8, `qa` uint16.
     #[serde(default, rename = "type")]
@@ -150,17 +154,30 @@ impl Product {
         if self.sample == Some(Sample::Int16) && unscaled {
             found.push(Mistake::new(at("type"), "this index is not bounded by ±3.2767; take float32"));
         }
-        match (geometry.map(|g| g.mode), self.resolution) {
-            (Some(Mode::Native), Some(_)) => found.push(Mistake::new(
-                at("resolution"),
+        let tiling = geometry.map_or(Tiling::Metric, Geometry::tiling);
+        match (geometry.map(|g| g.mode), self.resolution, self.zoom) {
+            (Some(Mode::Native), Some(_), _) | (Some(Mode::Native), _, Some(_)) => found.push(Mistake::new(
+                at(if self.resolution.is_some() { "resolution" } else { "zoom" }),
                 "`native` keeps the input's pixels; remove it, or take mode `grid`",
             )),
-            (_, Some(r)) => check_resolution(&at("resolution"), r, finest, found),
             // That of `[geometry]`, which was checked on its own, has to fit a finer product's cells as well.
-            (_, None) => match geometry.and_then(|g| g.resolution) {
-                Some(r) if finest < r => check_resolution(&at("resolution"), r, finest, found),
+            (_, None, None) => match geometry.and_then(|g| g.pixel(tiling)) {
+                Some(r) if finest < r => {
+                    check_size(&format!("product.{}", self.name), tiling, (Some(r), None), finest, found);
+                }
                 _ => {}
             },
+            (_, resolution, zoom) => {
+                check_size(&format!("product.{}", self.name), tiling, (resolution, zoom), finest, found);
+            }
         }
+    }
+
+    /// Its own pixel size, if it has one.
+    ///
+    /// # Units
+    /// Those of the grid.
+    pub fn pixel(&self, tiling: Tiling) -> Option<f64> {
+        pixel_of(tiling, self.resolution, self.zoom)
     }
 }

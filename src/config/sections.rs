@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::product::Product;
 use super::{Mistake, bad_name};
 use crate::calibrate::Level;
-use crate::grid::cell;
+use crate::grid::cell::{self, Tiling};
+use crate::grid::{Choice, GridError, matrix};
 use crate::scene::{Processed, Role};
 
 /// A Fieldglow pipeline: what to make of every scene.
@@ -93,20 +94,36 @@ pub struct Geometry {
     /// `ortho` (sensor geometry with RPC), `grid` (resample a projected input) or `native` (keep the pixels of a projected
     /// input; cells are windows of it).
     pub mode: Mode,
-    /// Reference system of the grid: `utm` (the zone of the scene centre, default), `EPSG:nnnn` or WKT; projected and in
-    /// metres. Not with `native`.
+    /// Grid of the products: `utm` (the zone of the scene centre, default; `utm:51N` for one zone), `cgcs2000-gk` (CGCS2000
+    /// Gauss-Krüger, also `-gk3`, `-gk6`, `:42`, `:126`, `:cm`), `web-mercator`, `EPSG:4490` or `EPSG:4326` (degrees), or any
+    /// other `EPSG:nnnn` or WKT that is projected in metres; see docs/grids.md. Not with `native`.
     #[serde(default)]
     pub crs: Option<String>,
-    /// Pixel size in metres of every product that does not say its own; must divide the edge of the cell (7680 m if the
-    /// finest pixel is 1 m or more, 3840 m from 0.5 m, halved further below). Needed unless `native`.
+    /// Pixel size, in the unit of the grid, of every product that does not say its own. On grids in metres it must divide
+    /// the edge of the cell (7680 m if the finest pixel is 1 m or more, 3840 m from 0.5 m, halved further below); in degrees
+    /// and web mercator it is that of a zoom level. Either this or `zoom` is needed unless `native`.
     #[serde(default)]
     pub resolution: Option<f64>,
+    /// Zoom level in place of `resolution`, 6 to 22, in degrees and web mercator: 156543.034 m / 2^zoom in web mercator,
+    /// 0.703125° / 2^zoom in degrees.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zoom: Option<u8>,
     /// How values between source pixels are found. Default: `bilinear`.
     #[serde(default)]
     pub resampling: Resampling,
+    /// In mode `grid`: take the input's pixels as they are, moved by half a pixel at the most onto those of the grid, and
+    /// record the shift in the Item; an input in another system, of another pixel size or turned is refused. Default: false,
+    /// because the pixels are then not quite where the input says.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub snap: bool,
     /// Terrain heights; needed for `ortho`, and only there.
     #[serde(default)]
     pub height: Option<Height>,
+}
+
+/// Left out of what is written down, so that keys of files that do not know the switch stay as they were.
+fn is_off(switch: &bool) -> bool {
+    !switch
 }
 
 /// How the products' pixels come from the input's.
@@ -321,25 +338,25 @@ impl Geometry {
                 "`native` keeps the input's reference system; remove it, or take mode `grid`",
             ));
         }
-        if let Some(crs) = self.crs.as_deref().filter(|c| *c != "utm" && !native) {
-            match crate::grid::Crs::from_definition(crs) {
-                Err(e) => found.push(Mistake::new("geometry.crs", crate::error::chain(&e))),
-                Ok(c) if !c.is_metric() => found
-                    .push(Mistake::new("geometry.crs", format!("{c} is not projected in metres; cells need metres"))),
-                Ok(_) => {}
+        match (native, self.grid()) {
+            (true, _) => {
+                for (key, _) in
+                    [("resolution", self.resolution.is_some()), ("zoom", self.zoom.is_some())].iter().filter(|k| k.1)
+                {
+                    found.push(Mistake::new(
+                        format!("geometry.{key}"),
+                        "`native` keeps the input's pixels; remove it, or take mode `grid`",
+                    ));
+                }
+            }
+            (false, Err(e)) => found.push(Mistake::new("geometry.crs", crate::error::chain(&e))),
+            (false, Ok(grid)) => {
+                let size = (self.resolution, self.zoom);
+                check_size("geometry", grid.tiling(), size, f64::INFINITY, found);
             }
         }
-        match (native, self.resolution) {
-            (true, Some(_)) => found.push(Mistake::new(
-                "geometry.resolution",
-                "`native` keeps the input's pixels; remove it, or take mode `grid`",
-            )),
-            (false, None) => found.push(Mistake::new(
-                "geometry.resolution",
-                "missing; write the pixel size of the products in metres, such as 3.0",
-            )),
-            (false, Some(r)) => check_resolution("geometry.resolution", r, r, found),
-            (true, None) => {}
+        if self.snap && self.mode != Mode::Grid {
+            found.push(Mistake::new("geometry.snap", "only mode `grid` has pixels to move; remove it"));
         }
         match (self.mode, &self.height) {
             (Mode::Ortho, None) => found.push(Mistake::new(
@@ -389,8 +406,90 @@ impl Height {
     }
 }
 
+impl Geometry {
+    /// The grid that is asked for.
+    ///
+    /// # Errors
+    /// What names none.
+    pub fn grid(&self) -> Result<Choice, GridError> {
+        self.crs.as_deref().unwrap_or("utm").parse()
+    }
+
+    /// What the cells of that grid are; squares of metres while `crs` names none.
+    pub fn tiling(&self) -> Tiling {
+        self.grid().map_or(Tiling::Metric, |g| g.tiling())
+    }
+
+    /// Pixel size of products that do not say their own.
+    ///
+    /// # Units
+    /// Those of the grid.
+    pub fn pixel(&self, tiling: Tiling) -> Option<f64> {
+        pixel_of(tiling, self.resolution, self.zoom)
+    }
+}
+
+/// A pixel size as it was written: exactly that of the level it means, where there are levels.
+pub(super) fn pixel_of(tiling: Tiling, resolution: Option<f64>, zoom: Option<u8>) -> Option<f64> {
+    match tiling {
+        Tiling::Metric => resolution,
+        Tiling::Tiles(set) => match (zoom, resolution) {
+            (Some(zoom), _) => matrix::LEVELS.contains(&zoom).then(|| set.pixel(zoom)),
+            (None, Some(r)) => Some(set.level(r).map_or(r, |level| set.pixel(level))),
+            (None, None) => None,
+        },
+    }
+}
+
+/// Checks the pixel size of a section: one that the cells of the finest product hold a whole number of times, and a level
+/// where there are levels.
+pub(super) fn check_size(
+    section: &str,
+    tiling: Tiling,
+    (resolution, zoom): (Option<f64>, Option<u8>),
+    finest: f64,
+    found: &mut Vec<Mistake>,
+) {
+    let mut wrong = |key: &str, problem: String| found.push(Mistake::new(format!("{section}.{key}"), problem));
+    let set = match (tiling, resolution, zoom) {
+        (_, Some(_), Some(_)) => return wrong("zoom", "write either `resolution` or `zoom`".into()),
+        (Tiling::Metric, Some(r), None) => return check_metres(&format!("{section}.resolution"), r, finest, found),
+        (Tiling::Metric, None, None) => {
+            return wrong("resolution", "missing; write the pixel size of the products in metres, such as 3.0".into());
+        }
+        (Tiling::Metric, None, Some(_)) => {
+            let grids = "`web-mercator`, `EPSG:4490` or `EPSG:4326`";
+            let problem =
+                format!("this grid has no levels; write `resolution` in metres, or set `geometry.crs` to {grids}");
+            return wrong("zoom", problem);
+        }
+        (Tiling::Tiles(set), ..) => set,
+    };
+    let (first, last) = (*matrix::LEVELS.start(), *matrix::LEVELS.end());
+    let key = if zoom.is_some() { "zoom" } else { "resolution" };
+    match (zoom, resolution) {
+        (None, None) => {
+            wrong(key, format!("missing; write `zoom`, such as 17, or the pixel size of a level in {}", set.unit));
+        }
+        (Some(zoom), _) if !matrix::LEVELS.contains(&zoom) => wrong(key, format!("must be from {first} to {last}")),
+        (None, Some(r)) if set.level(r).is_none() => {
+            let distance = |z: u8| (set.pixel(z) / r).ln().abs();
+            let near = matrix::LEVELS.min_by(|a, b| distance(*a).total_cmp(&distance(*b))).unwrap_or(first);
+            let (pixel, unit) = (set.pixel(near), set.unit);
+            let problem = format!("{r} {unit} is no level of {}; the nearest is {pixel} (`zoom = {near}`)", set.name);
+            wrong(key, problem);
+        }
+        _ => {
+            let pixel = pixel_of(tiling, resolution, zoom).unwrap_or(f64::NAN);
+            if cell::pixels_per_edge(tiling.edge(finest.min(pixel)), pixel).is_none() {
+                wrong(key, "is coarser than the cells that the finest product asks for; choose a finer one".into());
+            }
+        }
+    }
+}
+
 /// A pixel size must divide the edge of the cells that the finest product asks for.
-pub(super) fn check_resolution(path: &str, resolution: f64, finest: f64, found: &mut Vec<Mistake>) {
+fn check_metres(path: &str, resolution: f64, finest: f64, found: &mut Vec<Mistake>) {
     let edge = cell::edge_m(finest.min(resolution));
     if !(resolution.is_finite() && (0.05..=1000.0).contains(&resolution)) {
         found.push(Mistake::new(path, "must be from 0.05 to 1000 metres"));

@@ -47,7 +47,7 @@ impl OpenCell {
         for (l, layer) in plan.layers.iter().enumerate() {
             let lattice = &cell.lattices[l];
             let native = match &cell.place {
-                CellPlace::Square(..) => None,
+                CellPlace::Square(_) => None,
                 CellPlace::Native(windows) => windows.get(l).copied(),
             };
             let inputs = layer.inputs.iter();

@@ -12,6 +12,7 @@ use super::publish::{checked, provider, scene_item, stored_item};
 use super::{EngineError, look, night};
 use crate::catalog::{self, AssetRecord, CollectionRecord, Gathered, media_type};
 use crate::error::{Error, Result, ResultExt};
+use crate::grid::{Crs, nearest_period};
 use crate::picture::{Mosaic, Placed};
 use crate::store::{Store, Stored};
 
@@ -170,6 +171,12 @@ fn night_table(items: &[Value]) -> Option<Made> {
     night::table(items).map(|text| Made { file: "night.csv", bytes: text.into_bytes(), record })
 }
 
+/// What x grows by once round the earth on the map of an Item.
+fn turn_of(item: &Value) -> Option<f64> {
+    let code = item.pointer("/properties/proj:code")?.as_str()?.strip_prefix("EPSG:")?.parse().ok()?;
+    Crs::from_epsg(code).ok()?.turn()
+}
+
 /// The cells' thumbnails, side by side.
 fn thumbnail(
     store: &dyn Store,
@@ -188,7 +195,11 @@ fn thumbnail(
         let shown = shown.into_iter().find(|a| a.get("href").and_then(Value::as_str) == file.as_deref());
         let bounds = shown.and_then(|a| serde_json::from_value::<[f64; 4]>(a.get("proj:bbox")?.clone()).ok());
         let path = catalog::path_from_href(href.trim_start_matches("./"));
-        if let (Some(bounds), Some(path)) = (bounds, path) {
+        if let (Some(mut bounds), Some(path)) = (bounds, path) {
+            // Cells on either side of the antimeridian stand side by side where the map goes round the earth.
+            let first = pictures.first().map_or(bounds[0], |(first, _): &([f64; 4], String)| first[0]);
+            let shift = turn_of(item).map_or(0.0, |period| nearest_period(bounds[0], first, period) - bounds[0]);
+            (bounds[0], bounds[2]) = (bounds[0] + shift, bounds[2] + shift);
             pictures.push((bounds, format!("{pipeline}/{cell}/{acquisition}/{path}")));
         }
     }

@@ -56,7 +56,7 @@ impl ScenePlan {
                 let rows = match input.placement {
                     Placement::Same => UNIT_SIDE as f64,
                     Placement::Map { .. } | Placement::Sensor(_) => {
-                        UNIT_SIDE as f64 * layer.pixel_m / input.pixel_area_m2.max(1e-30).sqrt()
+                        UNIT_SIDE as f64 * self.pixel_down_m(layer) / input.pixel_area_m2.max(1e-30).sqrt()
                     }
                 };
                 // While a worker ends a row of units, others are well into the next: half of its strips are there as well.
@@ -79,7 +79,7 @@ impl ScenePlan {
 /// True for cells beside each other.
 fn same_row(a: &Cell, b: &Cell) -> bool {
     match (&a.place, &b.place) {
-        (CellPlace::Square(_, a), CellPlace::Square(_, b)) => a.j == b.j,
+        (CellPlace::Square(a), CellPlace::Square(b)) => a.j == b.j,
         (CellPlace::Native(a), CellPlace::Native(b)) => a.first().map(|w| w.row) == b.first().map(|w| w.row),
         _ => false,
     }

@@ -56,10 +56,11 @@ fn to_pixels<'a>(
     transform: &'a PointTransform,
     crs: &Crs,
     source: GeoTransform,
+    snapped: bool,
     image: (usize, usize),
 ) -> ToPixels<'a> {
     let middle = source.world_from_pixel(image.1 as f64 / 2.0, image.0 as f64 / 2.0).0;
-    ToPixels { transform, source, middle_lon: crs.is_geographic().then_some(middle) }
+    ToPixels { transform, source, turn: crs.turn().map(|turn| (middle, turn)), whole: snapped }
 }
 
 /// Undulation of the geoid at longitude and latitude, metres; NaN outside its grid.
@@ -116,9 +117,9 @@ impl Located {
                 with_ground(plan, input, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, g))
                     .map(|o| Self::Ortho(Box::new(o)))
             }
-            Placement::Map { crs, transform: affine } => {
+            Placement::Map { crs, transform: affine, snapped } => {
                 let t = transform(&plan.crs, crs)?;
-                Ok(Self::Map(Projected::new(image, *lattice, &to_pixels(&t, crs, *affine, image))?))
+                Ok(Self::Map(Projected::new(image, *lattice, &to_pixels(&t, crs, *affine, snapped.is_some(), image))?))
             }
             Placement::Same => {
                 let whole = Window::new(0, 0, part.rows, part.cols);
@@ -148,9 +149,9 @@ impl Located {
                 let source = range.and_then(|r| unit.source_window(r));
                 Ok((UnitLocated::Ortho(unit, heights), source))
             }
-            (Self::Map(projected), Placement::Map { crs, transform: affine }) => {
+            (Self::Map(projected), Placement::Map { crs, transform: affine, snapped }) => {
                 let t = transform(&plan.crs, crs)?;
-                let unit = projected.unit(window, &to_pixels(&t, crs, *affine, image))?;
+                let unit = projected.unit(window, &to_pixels(&t, crs, *affine, snapped.is_some(), image))?;
                 let source = unit.source_window();
                 Ok((UnitLocated::Map(unit), source))
             }

@@ -6,8 +6,8 @@ use super::publish::TILE;
 use crate::calibrate::{Illumination, Linear, Provenance};
 use crate::cog;
 use crate::config::Pipeline;
-use crate::grid::cell::{Lattice, SquareCell, SquareGrid};
-use crate::grid::{Crs, GeoTransform, Window};
+use crate::grid::cell::{GridCell, Lattice};
+use crate::grid::{Crs, GeoTransform, METERS_PER_DEGREE, Window};
 use crate::product::Product;
 use crate::pyramid::UNIT_SIDE;
 use crate::raster::Block;
@@ -51,7 +51,9 @@ pub struct ScenePlan {
 
 /// Products of one pixel size: they share pixels, so they share all work up to the values.
 pub struct Layer {
-    /// Pixel size, metres where the grid is metric.
+    /// Pixel size, units of the grid.
+    pub pixel: f64,
+    /// Pixel size on the ground, metres; on grids in metres, and in mode `native`, that of the map.
     pub pixel_m: f64,
     /// Bands computed, plane by plane.
     pub roles: Vec<Role>,
@@ -109,6 +111,9 @@ pub enum Placement {
         crs: Crs,
         /// Its pixels.
         transform: GeoTransform,
+        /// How far they were moved to be pixels of the product, east and north, units of the grid; `None` where they are
+        /// interpolated.
+        snapped: Option<(f64, f64)>,
     },
     /// Pixel on pixel with the product; the part's first pixel is the lattice's first of the whole scene.
     Same,
@@ -153,8 +158,8 @@ pub struct Cell {
 /// Where a cell is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CellPlace {
-    /// A square of a grid.
-    Square(SquareGrid, SquareCell),
+    /// A square of the grid.
+    Square(GridCell),
     /// For each layer, a window of its part.
     Native(Vec<Window>),
 }
@@ -241,6 +246,11 @@ impl ScenePlan {
                 all / 3 + row + row / 4 + parts + pictures
             })
             .sum()
+    }
+
+    /// Length of a product's pixel along the meridian, metres: squares of degrees are longer than they are wide.
+    pub fn pixel_down_m(&self, layer: &Layer) -> f64 {
+        if self.crs.is_geographic() { layer.pixel * METERS_PER_DEGREE } else { layer.pixel_m }
     }
 
     /// Bytes of a unit: while it is computed, and of its results.

@@ -7,7 +7,7 @@ use geo::{LineString, MultiPolygon, Polygon};
 use serde_json::{Map, Value, json};
 
 use super::cell::OpenCell;
-use super::plan::{Input, Layer, ScenePlan, Terrain};
+use super::plan::{Input, Layer, Placement, ScenePlan, Terrain};
 use super::{look, night};
 use crate::calibrate::Level;
 use crate::catalog::{
@@ -18,7 +18,7 @@ use crate::cog::{BandSpec, BandStatistics, BigTiff, Color, Compression, Predicto
 use crate::config::{Codec, Mode, Pipeline};
 use crate::error::{Error, Result};
 use crate::grid::cell::Lattice;
-use crate::grid::{Crs, PointTransform};
+use crate::grid::{Crs, PointTransform, nearest_turn};
 use crate::product::{Encoding, Product, Program, qa};
 use crate::scene::{Processed, Role};
 use crate::store::{Store, Stored};
@@ -175,6 +175,12 @@ fn calibration(layer: &Layer, role: Role) -> Option<Value> {
     object.insert("bias".into(), json!(band.linear.bias));
     object.insert("saturation_dn".into(), json!(input.saturation));
     Some(value)
+}
+
+/// Counts longitudes from the first one on, so that none jumps at the antimeridian.
+pub fn unwrap(points: &mut [(f64, f64)]) {
+    let about = points.first().map_or(0.0, |p| p.0);
+    points.iter_mut().for_each(|p| p.0 = nearest_turn(p.0, about));
 }
 
 /// Map coordinates as longitude and latitude.
@@ -399,20 +405,36 @@ fn extras(plan: &ScenePlan) -> Map<String, Value> {
             "datum": height.map(|h| h.datum),
         }),
     };
+    let mut geometry = json!({
+        "mode": plan.pipeline.geometry.mode,
+        "resampling": plan.pipeline.geometry.resampling,
+        "height": terrain,
+    });
+    if let (Some(geometry), true) = (geometry.as_object_mut(), plan.pipeline.geometry.snap) {
+        geometry.insert("snap".into(), snapped(plan));
+    }
     let mut map = Map::new();
     for (key, value) in [
         ("fieldglow:key", json!(plan.key)),
         ("fieldglow:pipeline", json!(plan.pipeline.name)),
         ("fieldglow:input", input(plan)),
         ("fieldglow:radiometry", json!({ "level": plan.pipeline.radiometry.level, "bands": bands })),
-        (
-            "fieldglow:geometry",
-            json!({ "mode": plan.pipeline.geometry.mode, "resampling": plan.pipeline.geometry.resampling, "height": terrain }),
-        ),
+        ("fieldglow:geometry", geometry),
     ] {
         map.insert(key.to_owned(), value);
     }
     map
+}
+
+/// How far the pixels of each part were moved, east and north, in the unit of the grid.
+fn snapped(plan: &ScenePlan) -> Value {
+    let mut parts = Map::new();
+    for input in plan.layers.iter().flat_map(|l| &l.inputs) {
+        if let Placement::Map { snapped: Some(shift), .. } = input.placement {
+            parts.insert(plan.scene.parts[input.part].name.clone(), json!(shift));
+        }
+    }
+    parts.into()
 }
 
 /// What came in, what had been done to it, and what of that was accepted to make physical values of it.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::plan::{Cell, ScenePlan};
 use crate::error::Result;
-use crate::grid::{PointTransform, nearest_turn};
+use crate::grid::{PointTransform, nearest_period};
 use crate::read::Shapes;
 
 /// One of several runs that share the scenes of a list: scene by scene, after their parts are paired, so that every run
@@ -63,7 +63,7 @@ impl Area {
             // Cells are small, so they go to the area's system and not the other way: it may span the world.
             let transform = PointTransform::new(&plan.crs, crs)?;
             for (touched, cell) in touched.iter_mut().zip(&plan.cells) {
-                let turns = outline(cell, &transform, crs.is_geographic())?;
+                let turns = outline(cell, &transform, crs.turn())?;
                 *touched |= turns.iter().any(|ring| shapes.iter().any(|s| s.intersects(ring)));
             }
         }
@@ -74,9 +74,9 @@ impl Area {
 /// Points along each edge of a cell, as a straight edge is a curve in another system.
 const EDGE_POINTS: usize = 8;
 
-/// The outline of a cell in another system; with longitudes, the same a full turn to either side where it is near the
-/// antimeridian.
-fn outline(cell: &Cell, transform: &PointTransform, geographic: bool) -> Result<Vec<Polygon<f64>>> {
+/// The outline of a cell in another system; where that goes round the earth, also a full turn to either side, for cells and
+/// areas near the antimeridian.
+fn outline(cell: &Cell, transform: &PointTransform, turn: Option<f64>) -> Result<Vec<Polygon<f64>>> {
     let Some(lattice) = cell.lattices.first() else { return Ok(Vec::new()) };
     let (cols, rows) = (lattice.cols as f64, lattice.rows as f64);
     let corners = [(0.0, 0.0), (cols, 0.0), (cols, rows), (0.0, rows), (0.0, 0.0)];
@@ -87,16 +87,16 @@ fn outline(cell: &Cell, transform: &PointTransform, geographic: bool) -> Result<
         .map(|(col, row)| lattice.transform.world_from_pixel(col, row))
         .unzip();
     transform.apply(&mut x, &mut y)?;
-    if geographic {
+    if let Some(period) = turn {
         let first = x.first().copied().unwrap_or(0.0);
-        x.iter_mut().for_each(|x| *x = nearest_turn(*x, first));
+        x.iter_mut().for_each(|x| *x = nearest_period(*x, first, period));
     }
     let ring = |turn: f64| {
         let points: Vec<(f64, f64)> = x.iter().map(|x| x + turn).zip(y.iter().copied()).collect();
         Polygon::new(points.into(), Vec::new())
     };
-    let turns: &[f64] = if geographic { &[-360.0, 0.0, 360.0] } else { &[0.0] };
-    Ok(turns.iter().map(|turn| ring(*turn)).collect())
+    let turns = turn.map_or(vec![0.0], |period| vec![-period, 0.0, period]);
+    Ok(turns.into_iter().map(ring).collect())
 }
 
 #[cfg(test)]

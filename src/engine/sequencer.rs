@@ -340,6 +340,8 @@ impl Publisher<'_> {
             bytes += stored.size + picture.as_ref().map_or(0, |p| p.size);
             records.push(FileRecord { layer, product, stats, lights, picture, stored, header_size, outline });
         }
+        // A hull of longitudes that jump at the antimeridian would go round the earth.
+        publish::unwrap(&mut outlines);
         let outline = publish::hull_of(&outlines);
         let item = publish::cell_item(&cell, &records, &outline)?;
         let object = cell.plan.object(name, "item.json");

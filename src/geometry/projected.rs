@@ -3,7 +3,7 @@
 use super::nodes::{self, Evaluate, Nodes};
 use super::{GeometryError, bounds, into_window, window_around};
 use crate::grid::cell::Lattice;
-use crate::grid::{CrsError, GeoTransform, PointTransform, Window, nearest_turn};
+use crate::grid::{CrsError, GeoTransform, PointTransform, Window, nearest_period};
 
 /// From the grid's map coordinates to pixels of the input.
 pub struct ToPixels<'a> {
@@ -11,20 +11,24 @@ pub struct ToPixels<'a> {
     pub transform: &'a PointTransform,
     /// The input's affine.
     pub source: GeoTransform,
-    /// For an input in longitude and latitude, the longitude of its centre: others are counted from there.
-    pub middle_lon: Option<f64>,
+    /// For an input on a map that goes round the earth, the x of its centre, from which others are counted, and what x grows
+    /// by once round.
+    pub turn: Option<(f64, f64)>,
+    /// True where pixels of the grid are pixels of the input: positions are whole, and what arithmetic adds is taken off.
+    pub whole: bool,
 }
 
 impl Evaluate for ToPixels<'_> {
     fn evaluate(&self, x: &mut [f64], y: &mut [f64]) -> Result<Vec<Vec<f64>>, CrsError> {
         self.transform.apply(x, y)?;
-        if let Some(middle) = self.middle_lon {
-            x.iter_mut().for_each(|v| *v = nearest_turn(*v, middle));
+        if let Some((middle, period)) = self.turn {
+            x.iter_mut().for_each(|v| *v = nearest_period(*v, middle, period));
         }
         let (col, row) = x
             .iter()
             .zip(y.iter())
             .map(|(x, y)| self.source.pixel_from_world(*x, *y))
+            .map(|(c, r)| if self.whole { (c.round(), r.round()) } else { (c, r) })
             .map(|(c, r)| (c - 0.5, r - 0.5))
             .unzip();
         Ok(vec![col, row])

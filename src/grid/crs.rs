@@ -108,17 +108,6 @@ impl Crs {
         })
     }
 
-    /// UTM zone of a longitude and latitude on WGS 84, with the exceptions of Norway and Svalbard left out on purpose:
-    /// a grid must depend on longitude alone to stack.
-    ///
-    /// # Errors
-    /// [`CrsError::Unknown`] if PROJ lacks the zone.
-    pub fn utm(lon_deg: f64, lat_deg: f64) -> Result<Self, CrsError> {
-        let wrapped = (lon_deg + 180.0).rem_euclid(360.0);
-        let zone = (wrapped / 6.0).floor().clamp(0.0, 59.0) as u32 + 1;
-        Self::from_epsg(if lat_deg >= 0.0 { 32600 } else { 32700 } + zone)
-    }
-
     /// WKT.
     pub fn wkt(&self) -> &str {
         &self.wkt
@@ -137,6 +126,20 @@ impl Crs {
     /// True for a projection in metres.
     pub fn is_metric(&self) -> bool {
         self.metric
+    }
+
+    /// True for web mercator, the map of most web services: spherical, and far from true to scale away from the equator.
+    pub fn is_web_mercator(&self) -> bool {
+        self.epsg == Some(3857)
+    }
+
+    /// What x grows by once round the earth, where a map shows all of it side by side: 360° of longitude, or the width of
+    /// the world in web mercator. `None` for maps that end somewhere.
+    pub fn turn(&self) -> Option<f64> {
+        if self.geographic {
+            return Some(360.0);
+        }
+        self.is_web_mercator().then_some(2.0 * super::matrix::HALF_WORLD_M)
     }
 
     /// Short name for cells and messages: `UTM51N`, `EPSG4548`, or `CRS` and the first digits of a digest of the WKT.
@@ -232,14 +235,6 @@ impl PointTransform {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn utm_zone_follows_longitude_and_hemisphere() {
-        assert_eq!(Crs::utm(125.3, 43.9).map(|c| c.epsg()).ok(), Some(Some(32651)));
-        assert_eq!(Crs::utm(126.1, 43.9).map(|c| c.epsg()).ok(), Some(Some(32652)));
-        assert_eq!(Crs::utm(-180.0, -10.0).map(|c| c.epsg()).ok(), Some(Some(32701)));
-        assert_eq!(Crs::utm(180.0, 10.0).map(|c| c.epsg()).ok(), Some(Some(32601)));
-    }
 
     #[test]
     fn a_system_known_only_by_wkt_finds_its_code() {

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::delivery::{Delivery, MULTISPECTRAL, Tiny, native, ortho, product};
+use crate::delivery::{Delivery, MULTISPECTRAL, Tiny, native, ortho, pipeline, product};
 use crate::harness::{Desk, tree};
 use crate::image;
 
@@ -236,4 +236,40 @@ fn every_product_has_a_picture_and_the_scene_one_of_all_cells() {
     let item = objects.keys().find(|n| n.contains("/scenes/") && n.ends_with("item.json")).unwrap();
     let item: Value = serde_json::from_slice(&objects[item]).unwrap();
     assert_eq!(item["assets"]["thumbnail"]["roles"][0], "thumbnail");
+}
+
+/// The lights of a scene are those of its ground, on whatever map: area and sums differ, their product does not.
+#[test]
+fn radiant_intensity_is_the_same_on_every_grid() {
+    let desk = Desk::new();
+    let scene = night(&desk, &vec![vec![1000; SIDE * SIDE]; 3]);
+    let text = |lines: &str| {
+        let stated = "[night]\ndark_dn = { R = 0, G = 0, B = 0 }\nlit_threshold = { R = 0.01, G = 0.01, B = 0.01 }\n";
+        let products = product("lights", "kind = \"night\"\nbands = [\"R\", \"G\", \"B\"]");
+        pipeline("radiance", &format!("mode = \"grid\"\n{lines}"), &format!("{stated}{products}"))
+    };
+    // 1000 DN above the dark level over 320 × 320 pixels of 100 m².
+    let expected = 1000.0 * GAINS[0] * (SIDE * SIDE) as f64 * 100.0;
+    for (k, lines) in [
+        "crs = \"utm\"\nresolution = 10.0",
+        "crs = \"cgcs2000-gk6\"\nresolution = 10.0",
+        "crs = \"EPSG:4490\"\nzoom = 14",
+        "crs = \"web-mercator\"\nzoom = 15",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let out = format!("out{k}");
+        desk.run_to(&out, &text(lines), &[&scene.folder], &[]).ends_with(0);
+        let name = tree(&desk.path(&out)).into_keys().find(|n| n.ends_with("/night.csv")).unwrap();
+        let table = fs::read_to_string(desk.path(&out).join(name)).unwrap();
+        let red: Vec<&str> = table.lines().find(|l| l.starts_with("lights,R,")).unwrap().split(',').collect();
+        let number = |k: usize| red[k].parse::<f64>().unwrap();
+        let (area, tnl, intensity) = (number(4), number(8), number(13));
+        // A row or column of pixels more or less is 0.3 %, the scale of a map 0.1 %.
+        assert!((intensity / expected - 1.0).abs() < 8e-3, "{lines}: {intensity}, not {expected}");
+        assert!((tnl * area / intensity - 1.0).abs() < 1e-6, "{lines}");
+        let pixel = [100.0, 100.0, 0.0, 0.0][k];
+        assert!(if pixel > 0.0 { area == pixel } else { area > 5.0 && area < 30.0 }, "{lines}: {area}");
+    }
 }

@@ -11,6 +11,7 @@ mod delivery;
 mod determinism;
 mod documents;
 mod geometry;
+mod grids;
 mod harness;
 mod image;
 mod inputs;

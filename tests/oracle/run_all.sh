@@ -23,6 +23,7 @@ oracle l1_truth.py "$binary" "$work"
 oracle l1_truth.py "$binary" "$work" --relief 150 --roll 20
 oracle gdalwarp_truth.py "$binary" "$work"
 oracle gdalwarp_truth.py "$binary" "$work" --relief 150 --roll 20
+oracle grids.py "$binary" "$work"
 oracle night_truth.py "$binary" "$work"
 oracle determinism.py "$binary" "$work"
 oracle cog_matrix.py "$binary" "$work"
@@ -32,7 +33,7 @@ if [ -n "${FIELDGLOW_ORACLE_BUCKET:-}" ]; then
 else
     echo "== storage.py: not run, FIELDGLOW_ORACLE_BUCKET names no bucket of an S3 server"
 fi
-set -- "$work"/l1_1_1024_80_8_3/runs "$work"/night_1_1024_3/runs
+set -- "$work"/grids_1_256_l1/runs "$work"/grids_1_256_l3/runs "$work"/grids_1_256_seam/*/runs "$work"/l1_1_1024_80_8_3/runs "$work"/night_1_1024_3/runs
 if [ -n "$data" ]; then
     oracle ventoux.py "$binary" "$work" "$data/vhr_rpc/pleiades_ventoux"
     oracle landsat.py "$binary" "$work" "$data/multispectral/landsat8_toa_139045"

@@ -27,12 +27,14 @@ def require_recent_gdal():
 def warp(image, like, height, fill, kernel):
     """The image's digital numbers on the pixels of a dataset: (band, row, col) float32, NaN where invalid.
 
-    `height`: the file of a DEM, or a number; above the ellipsoid.
+    `height`: the file of a DEM, or a number; above the ellipsoid. None for an image on a map.
     """
     x0, dx, _, y0, _, dy = like.GetGeoTransform()
     cols, rows = like.RasterXSize, like.RasterYSize
     options = ["METHOD=RPC", "RPC_PIXEL_ERROR_THRESHOLD=0.001"]
-    if isinstance(height, float):
+    if height is None:
+        options = []
+    elif isinstance(height, float):
         options.append(f"RPC_HEIGHT={height}")
     else:
         options += [f"RPC_DEM={height}", "RPC_DEMINTERPOLATION=bilinear"]

@@ -7,7 +7,7 @@ use super::{bounds, unplaced};
 use crate::config::{Mode, Pipeline};
 use crate::error::Result;
 use crate::geometry::ortho;
-use crate::grid::cell::{Lattice, NATIVE_SIDE, SquareGrid};
+use crate::grid::cell::{Grid, Lattice, NATIVE_SIDE};
 use crate::grid::{Crs, GeoTransform, Window};
 use crate::scene::{Part, Scene, SensorModel};
 
@@ -26,25 +26,25 @@ pub fn of_scene(
         return native_cells(scene, layers, crs);
     }
     // Of all products, also those this scene cannot make: a grid must not depend on a scene.
-    let grid = SquareGrid::new(crs.clone(), pipeline.finest_m());
-    let ring = ortho::to_crs(outline, crs)?;
+    let grid = Grid::new(crs.clone(), pipeline.geometry.tiling(), pipeline.finest());
+    let mut ring = ortho::to_crs(outline, crs)?;
+    grid.run_on(&mut ring)?;
     let hull = hull_of(&ring);
     let b = bounds(&hull);
-    let count = ((b[2] - b[0]) / grid.edge_m + 1.0) * ((b[3] - b[1]) / grid.edge_m + 1.0);
+    let count = ((b[2] - b[0]) / grid.edge + 1.0) * ((b[3] - b[1]) / grid.edge + 1.0);
     if count.is_nan() || count > MAX_CELLS {
         return Err(EngineError::TooManyCells { cells: count, limit: MAX_CELLS }.into());
     }
     let mut cells = Vec::new();
     for square in grid.cells_in(b) {
-        let e = grid.edge_m;
-        let (x0, y0) = (square.i as f64 * e, square.j as f64 * e);
-        if !touches(&hull, [x0, y0, x0 + e, y0 + e]) {
+        if !touches(&hull, grid.extent(square)) {
             continue;
         }
-        let lattices: Option<Vec<Lattice>> = layers.iter().map(|l| grid.lattice(&square, l.pixel_m)).collect();
-        // Checked when the layers were made.
+        let square = grid.home(square);
+        let lattices: Option<Vec<Lattice>> = layers.iter().map(|l| grid.lattice(square, l.pixel)).collect();
+        // Checked with the configuration.
         let Some(lattices) = lattices else { continue };
-        cells.push(Cell { name: grid.name(&square), place: CellPlace::Square(grid.clone(), square), lattices });
+        cells.push(Cell { name: grid.name(square), place: CellPlace::Square(square), lattices });
     }
     Ok(cells)
 }

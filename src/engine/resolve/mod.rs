@@ -3,6 +3,7 @@
 mod cells;
 mod domain;
 mod products;
+mod snap;
 mod terrain;
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use crate::config::{IdentityMode, Mode, Pipeline};
 use crate::error::{Result, ResultExt};
 use crate::examine;
 use crate::geometry::{Sensor, ortho};
-use crate::grid::{Crs, nearest_turn};
+use crate::grid::Crs;
 use crate::product::Program;
 use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning, identity};
 use crate::units::SunElevation;
@@ -47,7 +48,8 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     warnings.extend(illumination.iter().flat_map(|i| i.warnings.iter().cloned()));
 
     let crs = crs(&scene, pipeline, &roles, center)?;
-    let layers = products::layers(&scene, pipeline, wanted, illumination.as_ref(), &mut warnings)?;
+    let ground = products::Ground::new(pipeline, &crs, center)?;
+    let layers = products::layers(&scene, pipeline, wanted, &ground, illumination.as_ref(), &mut warnings)?;
     night_sun(&layers, illumination.as_ref(), &mut warnings)?;
     // Last, so that what no override helps against is said first.
     for (_, part) in parts_of(&scene, &roles) {
@@ -104,12 +106,6 @@ fn unplaced(part: &Part, mode: Mode) -> EngineError {
         }
     };
     EngineError::Placement { part: part.name.clone(), reason, remedy: remedy.into() }
-}
-
-/// Counts longitudes from the first one on, so that none jumps at the antimeridian.
-fn unwrap(points: &mut [(f64, f64)]) {
-    let about = points.first().map_or(0.0, |p| p.0);
-    points.iter_mut().for_each(|p| p.0 = nearest_turn(p.0, about));
 }
 
 /// min x, min y, max x, max y.
@@ -192,13 +188,10 @@ fn crs(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>, center: Optio
             _ => Err(unplaced(part, Mode::Native).into()),
         };
     }
-    match (pipeline.geometry.crs.as_deref().unwrap_or("utm"), center) {
-        ("utm", Some((lon, lat))) => Ok(Crs::utm(lon, lat)?),
-        ("utm", None) => match parts.first() {
-            Some((_, part)) => Err(unplaced(part, pipeline.geometry.mode).into()),
-            None => Err(EngineError::NothingToMake { has: has(scene) }.into()),
-        },
-        (definition, _) => Ok(Crs::from_definition(definition)?),
+    match (pipeline.geometry.grid()?.crs(center)?, parts.first()) {
+        (Some(crs), _) => Ok(crs),
+        (None, Some((_, part))) => Err(unplaced(part, pipeline.geometry.mode).into()),
+        (None, None) => Err(EngineError::NothingToMake { has: has(scene) }.into()),
     }
 }
 
@@ -240,6 +233,6 @@ fn outline(scene: &Scene, layers: &[Layer], terrain: &Terrain) -> Result<Vec<(f6
             SensorModel::Unknown { .. } => return Err(unplaced(part, Mode::Ortho).into()),
         }
     }
-    unwrap(&mut points);
+    publish::unwrap(&mut points);
     Ok(publish::hull_of(&points))
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use super::super::EngineError;
 use super::super::plan::{Input, InputBand, Layer, Placement};
+use super::snap::snap;
 use super::{has, options, parts_of, unplaced};
 use crate::calibrate::{self, Illumination, Level, conversion};
 use crate::config::{Kind, Mode, Pipeline, Sample};
 use crate::error::{Result, ResultExt};
-use crate::geometry::Sensor;
-use crate::grid::pixel_area_m2;
+use crate::geometry::{Sensor, ortho};
+use crate::grid::cell::Tiling;
+use crate::grid::{Crs, GeoTransform, ground_area_m2, pixel_area_m2};
 use crate::product::{Encoding, NightBand, Product, Program, ShownBand, indices};
 use crate::read::Raster;
 use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning};
@@ -26,7 +28,8 @@ pub type Wanted = (f64, Product, Vec<Role>);
 pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -> Result<Vec<Wanted>> {
     let mut wanted: Vec<Wanted> = Vec::new();
     let available = scene.roles();
-    let default_pixel = pipeline.geometry.resolution.unwrap_or(0.0);
+    let tiling = pipeline.geometry.tiling();
+    let default_pixel = pipeline.geometry.pixel(tiling).unwrap_or(0.0);
     for p in &pipeline.product {
         let (program, roles) = match p.kind {
             Kind::Bands => (Program::Bands(p.bands.clone()), p.bands.clone()),
@@ -69,7 +72,7 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
             (_, None) => Encoding::F32,
         };
         wanted.push((
-            p.resolution.unwrap_or(default_pixel),
+            p.pixel(tiling).unwrap_or(default_pixel),
             Product { name: p.name.clone(), program, encoding },
             roles,
         ));
@@ -97,11 +100,56 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
     Ok(wanted)
 }
 
+/// The grid, and how large its pixels are on the ground.
+pub struct Ground {
+    /// Metres of ground along the edge of a pixel that is one unit of the grid wide, at the scene's centre; `None` on grids in
+    /// metres, where the map is taken at its word.
+    m_per_unit: Option<f64>,
+    /// The grid's system.
+    crs: Crs,
+}
+
+impl Ground {
+    /// For the grid of a pipeline and a scene with this centre, longitude and latitude.
+    pub fn new(pipeline: &Pipeline, crs: &Crs, center: Option<(f64, f64)>) -> Result<Self> {
+        if pipeline.geometry.tiling() == Tiling::Metric {
+            return Ok(Self { m_per_unit: None, crs: crs.clone() });
+        }
+        let center = ortho::to_crs(&center.map_or_else(Vec::new, |c| vec![c]), crs)?;
+        let y = center.first().map_or(0.0, |p| p.1);
+        let m_per_unit = ground_area_m2(crs, GeoTransform::north_up(0.0, 0.0, 1.0), y).sqrt();
+        Ok(Self { m_per_unit: Some(m_per_unit), crs: crs.clone() })
+    }
+
+    /// Edge on the ground of a product's pixel.
+    fn product_m(&self, pixel: f64) -> f64 {
+        self.m_per_unit.map_or(pixel, |m| m * pixel)
+    }
+
+    /// Ground that a pixel in the middle of a part covers, square metres.
+    fn part_m2(&self, part: &Part) -> Result<f64> {
+        Ok(match &part.sensor_model {
+            SensorModel::Rpc(rpc) => {
+                Sensor::from(&**rpc).pixel_area_m2((part.rows, part.cols)).within(|c| c.stage = Some("geometry"))?
+            }
+            SensorModel::Projected { crs, transform } => {
+                let y = transform.world_from_pixel(part.cols as f64 / 2.0, part.rows as f64 / 2.0).1;
+                match self.m_per_unit {
+                    Some(_) => ground_area_m2(crs, *transform, y),
+                    None => pixel_area_m2(crs, *transform, y),
+                }
+            }
+            SensorModel::Unknown { .. } => 0.0,
+        })
+    }
+}
+
 /// The products by pixel size, with the bands they are made of and how their DN become values.
 pub fn layers(
     scene: &Scene,
     pipeline: &Pipeline,
     wanted: Vec<Wanted>,
+    ground: &Ground,
     light: Option<&Illumination>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Layer>> {
@@ -151,18 +199,9 @@ pub fn layers(
                     provenance: conversion.provenance,
                 });
             }
-            let placement = placement(part, pipeline.geometry.mode)?;
+            let placement = placement(part, pipeline, ground, pixel)?;
             let saturation = calibrate::saturation_dn(part).map(|v| v as f32);
-            let pixel_area_m2 = match &part.sensor_model {
-                SensorModel::Rpc(rpc) => {
-                    Sensor::from(&**rpc).pixel_area_m2((part.rows, part.cols)).within(|c| c.stage = Some("geometry"))?
-                }
-                SensorModel::Projected { crs, transform } => {
-                    let y = transform.world_from_pixel(part.cols as f64 / 2.0, part.rows as f64 / 2.0).1;
-                    pixel_area_m2(crs, *transform, y)
-                }
-                SensorModel::Unknown { .. } => 0.0,
-            };
+            let pixel_area_m2 = ground.part_m2(part)?;
             inputs.push(Input {
                 part: k,
                 first_plane,
@@ -174,11 +213,13 @@ pub fn layers(
             });
         }
         for input in inputs.iter().filter(|_| !native) {
-            let ratio = pixel / input.pixel_area_m2.sqrt();
+            let pixel_m = ground.product_m(pixel);
+            let ratio = pixel_m / input.pixel_area_m2.sqrt();
             if ratio > COARSE {
                 let part = &scene.parts[input.part].name;
+                let pixel_m = if pixel_m == pixel { format!("{pixel_m}") } else { format!("{pixel_m:.2}") };
                 let message = format!(
-                    "products of {pixel} m are interpolated from pixels of {part} {ratio:.1} times as fine: some of those are left out, and fine detail is aliased"
+                    "products of {pixel_m} m are interpolated from pixels of {part} {ratio:.1} times as fine: some of those are left out, and fine detail is aliased"
                 );
                 warnings.push(Warning { code: Code::CoarseResampling, message });
             }
@@ -196,8 +237,12 @@ pub fn layers(
             }
             .into());
         }
-        let pixel_m = if native { inputs.first().map_or(1.0, |i| i.pixel_area_m2.sqrt()) } else { pixel };
+        let pixel_m = match native {
+            true => inputs.first().map_or(1.0, |i| i.pixel_area_m2.sqrt()),
+            false => ground.product_m(pixel),
+        };
         layers.push(Layer {
+            pixel,
             pixel_m,
             roles: planes,
             inputs,
@@ -207,12 +252,17 @@ pub fn layers(
     Ok(layers)
 }
 
-fn placement(part: &Part, mode: Mode) -> Result<Placement> {
+fn placement(part: &Part, pipeline: &Pipeline, ground: &Ground, pixel: f64) -> Result<Placement> {
+    let mode = pipeline.geometry.mode;
     match (&part.sensor_model, mode) {
         (SensorModel::Rpc(rpc), Mode::Ortho) => Ok(Placement::Sensor(Box::new(Sensor::from(&**rpc)))),
         (SensorModel::Projected { .. }, Mode::Native) => Ok(Placement::Same),
+        (SensorModel::Projected { crs, transform }, Mode::Grid) if pipeline.geometry.snap => {
+            let s = snap(part, (crs, *transform), (&ground.crs, pipeline.geometry.tiling()), pixel)?;
+            Ok(Placement::Map { crs: ground.crs.clone(), transform: s.transform, snapped: Some(s.shift) })
+        }
         (SensorModel::Projected { crs, transform }, Mode::Grid) => {
-            Ok(Placement::Map { crs: crs.clone(), transform: *transform })
+            Ok(Placement::Map { crs: crs.clone(), transform: *transform, snapped: None })
         }
         _ => Err(unplaced(part, mode).into()),
     }

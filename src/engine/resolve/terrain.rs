@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::super::locate::undulation;
 use super::super::plan::{Geoid, Terrain};
-use super::{bounds, domain, parts_of, unplaced, unwrap};
+use super::super::publish::unwrap;
+use super::{bounds, domain, parts_of, unplaced};
 use crate::config::{Datum, Mode, Pipeline};
 use crate::error::Result;
 use crate::geometry::{Sensor, ortho};
