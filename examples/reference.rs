@@ -335,6 +335,9 @@ fn kind(schema: &Value, property: &Value) -> String {
     let property = not_null(property);
     let referred = resolve(schema, property);
     let definition = referred.unwrap_or(property);
+    if let (Some(_), Some(choices)) = (referred, definition["anyOf"].as_array()) {
+        return choices.iter().map(|c| kind(schema, c)).collect::<Vec<_>>().join(" or ");
+    }
     let words: Vec<&str> = match &definition["enum"] {
         Value::Array(words) => words.iter().filter_map(Value::as_str).collect(),
         _ => definition["oneOf"].as_array().into_iter().flatten().filter_map(|o| o["const"].as_str()).collect(),

@@ -124,7 +124,9 @@ pub enum Terrain {
     Dem {
         /// Heights.
         heights: Arc<Heights>,
-        /// Lowest and highest under the scene, above the DEM's datum, metres.
+        /// Lowest and highest under the scene, above the DEM's datum, metres, as a look at it found.
+        found: (f64, f64),
+        /// The same with a margin: bounds of what may be found.
         range: (f64, f64),
         /// Geoid undulations under the scene and the raster they are from; `None` for ellipsoidal heights.
         geoid: Option<Geoid>,
@@ -250,8 +252,9 @@ impl ScenePlan {
         let heights = match &self.terrain {
             Terrain::Dem { heights, .. } => {
                 let side = |n: usize| n as f64 * layer.pixel_m / heights.pixel_m() * TURN.sqrt() + 2.0 * DEM_MARGIN;
-                let last = heights.last();
-                (side(unit.rows).min(last.1 + 1.0) * side(unit.cols).min(last.0 + 1.0)) as u64 * size_of::<f32>() as u64
+                let all = heights.window();
+                (side(unit.rows).min(all.rows as f64) * side(unit.cols).min(all.cols as f64)) as u64
+                    * size_of::<f32>() as u64
             }
             _ => 0,
         };

@@ -9,8 +9,10 @@ mod account;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod shapes;
+mod sheet;
 mod terrain;
 mod tiff;
+mod vertical;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, Once, PoisonError};
@@ -22,7 +24,9 @@ use tiff::{BlockCache, Fault, Reader, Sample};
 
 pub use account::Account;
 pub use shapes::Shapes;
+pub use sheet::Sheet;
 pub use terrain::{HeightWindow, Heights};
+pub use vertical::Vertical;
 
 use crate::error::{Class, Classify};
 use crate::grid::Window;
@@ -88,15 +92,27 @@ pub enum ReadError {
         /// What to do.
         remedy: &'static str,
     },
-    /// A raster does not cover the ground it is needed for.
-    #[error("`{path}` covers {covers}, but {needed}; give one that covers it all")]
+    /// Rasters of heights do not cover the ground they are needed for.
+    #[error("{files} {covers}, but {needed}; give one that covers it all")]
     DoesNotCover {
-        /// The file.
-        path: PathBuf,
-        /// Its extent.
+        /// The file, or how many there are.
+        files: String,
+        /// Their extent.
         covers: String,
         /// What is asked of it.
         needed: String,
+    },
+    /// Tiles of heights whose pixels do not go together.
+    #[error(
+        "`{first}` and `{second}` are not on one lattice ({differ}), so no height can be found between them; make one file of them, for example with `gdalwarp -r bilinear`, or name tiles of one product and zone alone"
+    )]
+    Lattices {
+        /// One file.
+        first: PathBuf,
+        /// Another.
+        second: PathBuf,
+        /// In what they differ.
+        differ: String,
     },
     /// A raster made of other files.
     #[error(

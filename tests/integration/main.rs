@@ -12,6 +12,7 @@ mod determinism;
 mod documents;
 mod geometry;
 mod harness;
+mod heights;
 mod image;
 mod inputs;
 mod levels;

@@ -1,11 +1,11 @@
 //! From a pipeline and a scene to a plan: products that can be made, where their pixels are, what they are made of.
 
 mod cells;
+mod heights;
 mod products;
 mod terrain;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::plan::{Layer, ScenePlan, Terrain};
@@ -55,10 +55,13 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     }
     let outline = outline(&scene, &layers, &terrain)?;
     let cells = cells::of_scene(&scene, pipeline, &layers, &crs, &outline)?;
-    // Every height file that was named, also where only one number was taken from it.
-    let height = pipeline.geometry.height.as_ref();
-    let digest = |path: Option<&PathBuf>| path.map(|p| identity::of_file(p, full).map(|i| i.digest)).transpose();
-    let (dem, geoid) = (digest(height.and_then(|h| h.dem.as_ref()))?, digest(height.and_then(|h| h.geoid.as_ref()))?);
+    let dem = match &terrain {
+        Terrain::Dem { heights, .. } => Some(identity::of_files(heights.sheets().iter().map(|s| &*s.path), full)?),
+        _ => None,
+    };
+    // Also where only one number was taken from it.
+    let geoid = pipeline.geometry.height.as_ref().and_then(|h| h.geoid.as_ref());
+    let geoid = geoid.map(|path| identity::of_file(path, full).map(|i| i.digest)).transpose()?;
     let geo_keys = GeoKeys::for_crs(&crs).within(|c| c.stage = Some("cog"))?;
     Ok(ScenePlan {
         acquisition: scene.acquisition(),
