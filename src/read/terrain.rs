@@ -69,7 +69,7 @@ impl Heights {
             tiles.push(Tile { raster: Arc::new(raster), void: sheet.void, window });
             sheets.push(sheet);
         }
-        let window = tiles.iter().map(|t| t.window).fold(window, around);
+        let window = tiles.iter().map(|t| t.window).fold(window, Window::around);
         let middle = (window.col as f64 + window.cols as f64 / 2.0, window.row as f64 + window.rows as f64 / 2.0);
         let middle_x = base.transform.world_from_pixel(middle.0, middle.1).0;
         let mut heights = Self { tiles, sheets, crs: base.crs, transform: base.transform, window, middle_x };
@@ -91,7 +91,7 @@ impl Heights {
             window: Window::new(0, k * sheet.cols as i64, sheet.rows, sheet.cols),
         });
         self.tiles.extend(copies);
-        self.window = self.tiles.iter().map(|t| t.window).fold(self.window, around);
+        self.window = self.tiles.iter().map(|t| t.window).fold(self.window, Window::around);
     }
 
     /// What the files say.
@@ -138,7 +138,7 @@ impl Heights {
     /// Map coordinates of the outermost pixel centres: min x, min y, max x, max y.
     pub fn extent(&self) -> [f64; 4] {
         let all = self.tiles.iter().take(self.sheets.len()).map(|t| t.window);
-        let w = all.reduce(around).unwrap_or(self.window);
+        let w = all.reduce(Window::around).unwrap_or(self.window);
         let (ax, ay) = self.world(w.col as f64, w.row as f64);
         let (bx, by) = self.world((w.col + w.cols as i64 - 1) as f64, (w.row + w.rows as i64 - 1) as f64);
         [ax.min(bx), ay.min(by), ax.max(bx), ay.max(by)]
@@ -284,14 +284,6 @@ fn fill(heights: &mut [f32], from: &[f32]) {
     for (h, f) in heights.iter_mut().zip(from).filter(|(h, _)| h.is_nan()) {
         *h = *f;
     }
-}
-
-/// The smallest window around both.
-fn around(a: Window, b: Window) -> Window {
-    let (row, col) = (a.row.min(b.row), a.col.min(b.col));
-    let row_end = (a.row + a.rows as i64).max(b.row + b.rows as i64);
-    let col_end = (a.col + a.cols as i64).max(b.col + b.cols as i64);
-    Window::new(row, col, (row_end - row) as usize, (col_end - col) as usize)
 }
 
 /// What is left of a window without what it has in common with another: up to four windows.

@@ -30,7 +30,17 @@ fn whole() -> Cut {
 
 /// Writes a part of the L1 delivery's DEM, `f` of (row, col, height), with [`VOID`] declared.
 fn write(desk: &Desk, name: &str, cut: Cut, srs: &str, f: impl Fn(usize, usize, f64) -> f64) -> PathBuf {
-    let (dem, (row, col, rows, cols)) = (dem(), cut);
+    write_part(&dem(), desk, name, cut, srs, f)
+}
+
+fn write_part(
+    dem: &Image,
+    desk: &Desk,
+    name: &str,
+    (row, col, rows, cols): Cut,
+    srs: &str,
+    f: impl Fn(usize, usize, f64) -> f64,
+) -> PathBuf {
     let at = |r: usize, c: usize| f(r, c, dem.bands[0][r * dem.cols + c]) as f32;
     let heights = (row..row + rows).flat_map(|r| (col..col + cols).map(move |c| (r, c))).map(|(r, c)| at(r, c));
     let mut transform = dem.transform;
@@ -365,6 +375,67 @@ fn heights_far_from_those_of_the_sensor_model_are_a_warning_and_absurd_ones_an_e
     says(&desk.plan(&with_dem(&feet), &scene, &[]), "height-range", &["heights in feet"]);
     let said = desk.run(&constant(5000.0), &[&scene], &[]).ends_with(3);
     said.says(&["lies between 5000 and 5000 m", "its RPC were made for", "metres"]);
+}
+
+/// Bit of `qa`.
+const OCCLUDED: u16 = 4096;
+
+#[test]
+fn a_wall_hides_the_ground_behind_it_as_far_as_its_height_and_the_view_say() {
+    let desk = Desk::new();
+    let options = ["simulate", "oblique", "--no-pan", "--gsd", "6", "--size", "128", "--roll", "30", "--relief", "0"];
+    desk.fieldglow(options).ends_with(0);
+    let scene = desk.path("oblique");
+    let truth: Value = serde_json::from_slice(&std::fs::read(scene.join("truth/truth.json")).unwrap()).unwrap();
+    let angle = |key: &str| truth["geometry"][key].as_f64().unwrap().to_radians();
+    let (tangent, azimuth) = (1.0 / angle("view_elevation_deg").tan(), angle("view_azimuth_deg"));
+    assert!(azimuth.sin() < -0.9 && tangent > 0.6, "seen from the west, obliquely");
+
+    // A wall from north to south, 200 m high, on a plain.
+    let plain = image::read(&scene.join("dem.tif"));
+    let crest = plain.cols / 2;
+    let whole = (0, 0, plain.rows, plain.cols);
+    let wall = |_: usize, col: usize, h: f64| if col == crest || col == crest - 1 { h + 200.0 } else { h };
+    let dem = write_part(&plain, &desk, "wall.tif", whole, "EPSG:4326", wall);
+    let run = |out: &str, dem: &Path| {
+        let text = with_dem(dem).replace("24.0", "6.0");
+        desk.run_to(out, &text, &[&scene], &[]).ends_with(0);
+        let names = tree(&desk.path(out)).into_keys().filter(|n| n.ends_with("/qa.tif"));
+        names.map(|n| image::read(&desk.path(out).join(n))).collect::<Vec<_>>()
+    };
+    let bit = |v: &f64| *v as u16 & OCCLUDED != 0;
+    assert!(run("plain", &scene.join("dem.tif")).iter().all(|qa| !qa.bands[0].iter().any(bit)));
+
+    let lon = plain.transform[0] + (crest as f64 + 0.5) * plain.transform[1];
+    let metres_per_degree = 111_320.0 * plain.transform[3].to_radians().cos();
+    let to_dem = gdal::spatial_ref::CoordTransform::new(&utm(), &wgs84()).unwrap();
+    let end = 200.0 * tangent * -azimuth.sin();
+    let mut rows = 0;
+    for qa in run("wall", &dem) {
+        let t = qa.transform;
+        for (r, row) in qa.bands[0].chunks(qa.cols).enumerate() {
+            let hidden: Vec<usize> = (0..qa.cols).filter(|c| bit(&row[*c])).collect();
+            // The shadow is in the image where pixels on both sides are.
+            let (Some(first), Some(last)) = (hidden.first(), hidden.last()) else { continue };
+            if *first == 0 || row[first - 1] == 1.0 || row.get(last + 1).is_none_or(|v| *v == 1.0) {
+                continue;
+            }
+            assert_eq!(hidden.len(), last - first + 1, "one shadow");
+            // How far east of the crest, metres.
+            let east = |c: f64| {
+                let (mut x, mut y) = ([t[0] + c * t[1]], [t[3] + (r as f64 + 0.5) * t[5]]);
+                to_dem.transform_coords(&mut x, &mut y, &mut []).unwrap();
+                (x[0] - lon) * metres_per_degree
+            };
+            let (from, to) = (east(*first as f64), east(*last as f64 + 1.0));
+            // The face of the wall is one pixel of the DEM, 30 m; within it the edge may lie anywhere.
+            assert!((-6.0..30.0).contains(&from), "row {r}: from {from}");
+            assert!((to - end).abs() < 6.0, "row {r}: to {to}, expected {end}");
+            rows += 1;
+        }
+    }
+    assert!(rows > 60, "{rows}");
+    desk.fieldglow(["validate", "wall"]).ends_with(0);
 }
 
 #[test]

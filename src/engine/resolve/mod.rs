@@ -2,6 +2,7 @@
 
 mod cells;
 mod heights;
+mod hides;
 mod products;
 mod terrain;
 
@@ -40,7 +41,7 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     let wanted = products::wanted(&scene, pipeline, &mut warnings)?;
     let roles: BTreeSet<Role> = wanted.iter().flat_map(|(_, _, roles)| roles.iter().copied()).collect();
 
-    let terrain = terrain::open(&scene, pipeline, &roles, &mut warnings).within(|c| c.stage = Some("geometry"))?;
+    let mut terrain = terrain::open(&scene, pipeline, &roles, &mut warnings).within(|c| c.stage = Some("geometry"))?;
     let center = center(&scene, &roles)?;
     let illumination = illumination(&scene, pipeline, center).within(|c| c.stage = Some("calibrate"))?;
     warnings.extend(illumination.iter().flat_map(|i| i.warnings.iter().cloned()));
@@ -52,6 +53,10 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     for (_, part) in parts_of(&scene, &roles) {
         let accepted = calibrate::admit(part, pipeline.radiometry.level, &options(pipeline));
         warnings.extend(accepted.within(|c| c.stage = Some("calibrate"))?);
+    }
+    let hidden = hides::hides(&layers, &terrain).within(|c| c.stage = Some("geometry"))?;
+    if let Terrain::Dem { hides, .. } = &mut terrain {
+        *hides = hidden;
     }
     let outline = outline(&scene, &layers, &terrain)?;
     let cells = cells::of_scene(&scene, pipeline, &layers, &crs, &outline)?;
@@ -65,7 +70,7 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     let geo_keys = GeoKeys::for_crs(&crs).within(|c| c.stage = Some("cog"))?;
     Ok(ScenePlan {
         acquisition: scene.acquisition(),
-        key: key::key(pipeline, &identity, dem.as_deref(), geoid.as_deref()),
+        key: key::key(pipeline, &identity, dem.as_deref(), geoid.as_deref(), hidden.is_some()),
         request: look::request(pipeline, &layers),
         survey: None,
         identity,

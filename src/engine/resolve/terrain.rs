@@ -1,7 +1,7 @@
 //! The heights a scene needs, and whether they are there.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::super::locate::undulation;
@@ -40,7 +40,7 @@ pub fn open(
     };
     let parts: Vec<&Part> = parts_of(scene, roles).into_iter().map(|(_, p)| p).collect();
     let sensors = parts.iter().map(|p| sensor(p, geometry.mode)).collect::<Result<Vec<_>>>()?;
-    let ground = |height: f64| -> Result<Vec<(f64, f64)>> {
+    let ground = |height: f64| -> Result<Points> {
         let mut points = Vec::new();
         for (sensor, part) in sensors.iter().zip(&parts) {
             points.extend(ortho::outline(sensor, (part.rows, part.cols), height)?);
@@ -64,7 +64,7 @@ pub fn open(
             return Ok(Terrain::Constant(ellipsoidal));
         }
     };
-    let between = |(low, high): (f64, f64)| -> Result<Vec<(f64, f64)>> {
+    let between = |(low, high): (f64, f64)| -> Result<Points> {
         let mut points = ground(low + lift)?;
         points.extend(ground(high + lift)?);
         Ok(points)
@@ -98,8 +98,12 @@ pub fn open(
         );
         warnings.push(Warning { code: Code::DemVoids, message });
     }
-    Ok(Terrain::Dem { heights: dem, found, range, geoid })
+    let (low, high) = dem_positions(&dem, &between(range)?)?;
+    Ok(Terrain::Dem { under: dem.window_for(low, high), hides: None, heights: dem, found, range, geoid })
 }
+
+/// Coordinates of points.
+type Points = Vec<(f64, f64)>;
 
 /// The files of a DEM: one, which is open, or tiles, which are opened where a scene meets them.
 enum Files {
@@ -125,7 +129,7 @@ impl Files {
             Self::Tiles { sheets, open } => (sheets, open),
         };
         // Tiles of a product have one system, or a few.
-        let mut in_crs: Vec<(Crs, Option<Vec<(f64, f64)>>)> = Vec::new();
+        let mut in_crs: Vec<(Crs, Option<Points>)> = Vec::new();
         let mut met = Vec::new();
         for (k, sheet) in sheets.iter().enumerate() {
             if !in_crs.iter().any(|(crs, _)| *crs == sheet.crs) {
@@ -155,7 +159,7 @@ impl Files {
     }
 }
 
-fn geoid(path: &PathBuf, around: [f64; 4]) -> Result<Geoid> {
+fn geoid(path: &Path, around: [f64; 4]) -> Result<Geoid> {
     let grid = Arc::new(Heights::open(path, &[])?);
     let corners = [(around[0], around[1]), (around[2], around[3]), (around[0], around[3]), (around[2], around[1])];
     let positions: Vec<(f64, f64)> = corners.iter().map(|(lon, lat)| grid.position(*lon, *lat)).collect();
