@@ -107,12 +107,13 @@ fn qa_bits() -> String {
 }
 
 /// What the bits mean, in Chinese.
-const BITS_ZH: [(&str, &str); 5] = [
+const BITS_ZH: [(&str, &str); 6] = [
     ("nodata", "所有波段均无测量值；此时其他位都不置位"),
     ("saturated", "至少一个波段达到量化上限（饱和），或由这样的像元插值得到"),
     ("partial", "至少一个波段无效，而其他波段有效"),
     ("clipped", "至少一个产品值超出存储类型的范围而被截断"),
     ("edge", "在无效像元旁插值，只用了有效像元的权重"),
+    ("occluded", "地面被地形遮挡，传感器看不到：像元值来自其前方的地形"),
 ];
 
 fn qa_bits_zh() -> Result<String, String> {
@@ -335,6 +336,9 @@ fn kind(schema: &Value, property: &Value) -> String {
     let property = not_null(property);
     let referred = resolve(schema, property);
     let definition = referred.unwrap_or(property);
+    if let (Some(_), Some(choices)) = (referred, definition["anyOf"].as_array()) {
+        return choices.iter().map(|c| kind(schema, c)).collect::<Vec<_>>().join(" or ");
+    }
     let words: Vec<&str> = match &definition["enum"] {
         Value::Array(words) => words.iter().filter_map(Value::as_str).collect(),
         _ => definition["oneOf"].as_array().into_iter().flatten().filter_map(|o| o["const"].as_str()).collect(),

@@ -115,6 +115,13 @@ codes! {
     /// The pixel size stated is not the one that follows from corners, sensor model or map projection.
     GsdMismatch = "gsd-mismatch", Warning,
         "Check that the metadata belong to the image; the pixel size of products is `geometry.resolution`.";
+    /// The DEM is of a product whose heights are counted from another datum than the one declared, or states a height system
+    /// of a country; heights are used as declared.
+    HeightDatum = "height-datum", Warning,
+        "Set `geometry.height.datum` to what the heights are counted from; nothing needs to be done where they were converted.";
+    /// The heights under the scene leave those its RPC were made for.
+    HeightRange = "height-range", Warning,
+        "Check `geometry.height`: its `datum`, that the DEM is of this place, and that its heights are in metres.";
     /// Nothing is published about this product level; the scene is taken as what its files say.
     LevelUnknown = "level-unknown", Note,
         "Ask the vendor what was done to the pixels; `processed` in a `scene.toml` says it.";

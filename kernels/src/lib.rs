@@ -15,6 +15,7 @@ pub mod height;
 pub mod lattice;
 pub mod lights;
 pub mod linear;
+pub mod occlusion;
 pub mod pyramid;
 pub mod quantize;
 pub mod resample;

@@ -16,6 +16,8 @@ pub const PARTIAL: u16 = 1 << 9;
 pub const CLIPPED: u16 = 1 << 10;
 /// Interpolated next to invalid samples: weights renormalised over the valid ones.
 pub const EDGE: u16 = 1 << 11;
+/// Terrain stands between the ground and the sensor: the value is that of the terrain in front.
+pub const OCCLUDED: u16 = 1 << 12;
 
 /// Makes samples that are no measurement invalid (NaN): those equal to `fill`, and those that are not finite.
 ///
@@ -81,6 +83,16 @@ pub fn mark_pixels(samples: &mut [f32], bands: usize, fill: f32, ceiling: f32, s
     );
 }
 
+/// Sets [`OCCLUDED`] where terrain stands more than `tolerance` metres above the line of sight.
+///
+/// # Invalid pixels
+/// [`NODATA`] stays alone; a NaN `excess` sets nothing.
+pub fn mark_occluded(excess: &[f64], tolerance: f64, state: &mut [u16]) {
+    for (s, e) in state.iter_mut().zip(excess) {
+        *s |= if *e > tolerance && *s & NODATA == 0 { OCCLUDED } else { 0 };
+    }
+}
+
 /// Sets [`NODATA`] where all of the band planes are NaN (clearing every other bit there) and [`PARTIAL`] where only some
 /// are. `planes` holds the bands one after another, each as long as `state`.
 pub fn mark_invalid(planes: &[f32], state: &mut [u16]) {
@@ -127,6 +139,13 @@ mod tests {
         let mut odd = [f32::INFINITY, f32::NEG_INFINITY, 65535.0, 1.0];
         fill_to_nan(&mut odd, 65535.0);
         assert!(odd[..3].iter().all(|v| v.is_nan()) && odd[3] == 1.0);
+    }
+
+    #[test]
+    fn what_is_hidden_is_marked_unless_there_is_no_measurement() {
+        let mut state = [0, SATURATED, NODATA, 0, 0];
+        mark_occluded(&[1.5, 30.0, 30.0, 1.0, f64::NAN], 1.0, &mut state);
+        assert_eq!(state, [OCCLUDED, SATURATED | OCCLUDED, NODATA, 0, 0]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Two steps, never mixed: [`parse`] turns text into a [`Pipeline`] or **every** mistake in it at once; the engine then
 //! resolves it against a scene. Nothing here opens a scene, so `check` needs none.
 
+mod geoid;
+mod height;
 mod mistakes;
 mod overrides;
 mod product;
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+pub use height::{Datum, Dem, Height};
 pub use mistakes::Mistake;
 pub use overrides::apply as apply_override;
 pub use product::{Kind, Product, Sample};
@@ -166,7 +169,7 @@ fn check(mut table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
     let description = section(&table, "description", Some(String::new()), &mut found);
     let input: Option<Input> = section(&table, "input", Some(Input::default()), &mut found);
     let radiometry: Option<Radiometry> = section(&table, "radiometry", Some(Radiometry::default()), &mut found);
-    let geometry: Option<Geometry> = section(&table, "geometry", None, &mut found);
+    let mut geometry: Option<Geometry> = section(&table, "geometry", None, &mut found);
     let night: Option<Night> = section(&table, "night", Some(Night::default()), &mut found);
     let output: Option<Output> = section(&table, "output", Some(Output::default()), &mut found);
     let mut products = Vec::new();
@@ -179,8 +182,9 @@ fn check(mut table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
         }
         _ => found.push(Mistake::new("product", "there is none; ask for at least one with a `[[product]]` section")),
     }
-    if let Some(g) = &geometry {
+    if let Some(g) = &mut geometry {
         g.check(&mut found);
+        g.complete(&mut found);
     }
     if let Some(r) = &radiometry {
         r.check(&mut found);
@@ -307,7 +311,7 @@ kind = "qa"
         let p = parsed(GOOD).unwrap();
         assert_eq!(p.product.len(), 3);
         let height = p.geometry.height.unwrap();
-        assert!(height.dem.unwrap().ends_with("Cargo.toml"));
+        assert!(height.dem.unwrap().files()[0].ends_with("Cargo.toml"));
     }
 
     #[test]
@@ -364,7 +368,7 @@ kind = "qa"
         let at = |s: &[&str]| parse(GOOD, Path::new("p.toml"), Path::new(env!("CARGO_MANIFEST_DIR")), &sets(s));
         let p = at(&["product.ndvi.resolution=6", "geometry.height.dem=Cargo.lock", "output.url=s3://b/p"]).unwrap();
         assert_eq!(p.product[1].resolution, Some(6.0));
-        assert_eq!(p.geometry.height.unwrap().dem.unwrap(), Path::new("Cargo.lock"));
+        assert_eq!(p.geometry.height.unwrap().dem.unwrap().files(), [Path::new("Cargo.lock")]);
         assert!(at(&["product.nope.resolution=6"]).unwrap_err().to_string().contains("nope"));
         assert!(at(&["nonsense"]).is_err());
         assert!(at(&["radiometry.levels=toa"]).unwrap_err().to_string().contains("level"));

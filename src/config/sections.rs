@@ -2,11 +2,12 @@
 //! why the default.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::height::Height;
 use super::product::Product;
 use super::{Mistake, bad_name};
 use crate::calibrate::Level;
@@ -145,38 +146,6 @@ pub enum Resampling {
     /// Between the four nearest pixel centres.
     #[default]
     Bilinear,
-}
-
-/// Terrain heights for `ortho`: either `dem` or `constant`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Height {
-    /// A raster of heights in metres, any reference system, that covers the scene: GeoTIFF, SRTM `.hgt`, DTED, Arc/Info ASCII
-    /// grid, GTX or USGS DEM; others are refused, as they can name further files. Relative to the pipeline file.
-    #[serde(default)]
-    pub dem: Option<PathBuf>,
-    /// One height for the whole scene, metres.
-    #[serde(default)]
-    pub constant: Option<f64>,
-    /// What the heights are counted from: `ellipsoid` (WGS 84), `egm96` or `egm2008`. No default: RPC want ellipsoidal
-    /// heights, DEMs mostly are not, and the difference moves the image.
-    #[schemars(required)]
-    pub datum: Option<Datum>,
-    /// Raster of geoid undulations in metres (GTX, GeoTIFF and the others that `dem` takes), needed with `egm96` and `egm2008`.
-    #[serde(default)]
-    pub geoid: Option<PathBuf>,
-}
-
-/// What heights are counted from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Datum {
-    /// WGS 84 ellipsoid.
-    Ellipsoid,
-    /// EGM96 geoid.
-    Egm96,
-    /// EGM2008 geoid.
-    Egm2008,
 }
 
 /// What is dark and what is lit, for products of kind `night`.
@@ -370,38 +339,11 @@ impl Geometry {
     }
 }
 
-impl Height {
-    fn check(&self, found: &mut Vec<Mistake>) {
-        if self.dem.is_some() == self.constant.is_some() {
-            found.push(Mistake::new("geometry.height", "write either `dem` or `constant`"));
-        }
-        if self.constant.is_some_and(|c| !(-1000.0..10_000.0).contains(&c)) {
-            found.push(Mistake::new("geometry.height.constant", "no place on land has this height; metres are wanted"));
-        }
-        match (self.datum, &self.geoid) {
-            (None, _) => found.push(Mistake::new(
-                "geometry.height.datum",
-                "missing; say what the heights are counted from: `ellipsoid`, `egm96` or `egm2008`",
-            )),
-            (Some(Datum::Ellipsoid), Some(_)) => {
-                found.push(Mistake::new(
-                    "geometry.height.geoid",
-                    "heights above the ellipsoid need no geoid; remove it or change `datum`",
-                ));
-            }
-            (Some(Datum::Egm96 | Datum::Egm2008), None) => found.push(Mistake::new(
-                "geometry.height.geoid",
-                "missing; heights above a geoid need its undulations, such as PROJ's egm96_15.gtx",
-            )),
-            _ => {}
-        }
-        for (key, file) in [("dem", &self.dem), ("geoid", &self.geoid)] {
-            if let Some(file) = file.as_ref().filter(|f| !f.is_file()) {
-                found.push(Mistake::new(
-                    format!("geometry.height.{key}"),
-                    format!("there is no file `{}`", file.display()),
-                ));
-            }
+impl Geometry {
+    /// Fills in what is left to be found.
+    pub(super) fn complete(&mut self, found: &mut Vec<Mistake>) {
+        if let (Mode::Ortho, Some(height)) = (self.mode, &mut self.height) {
+            height.find_geoid(found);
         }
     }
 }
@@ -508,9 +450,16 @@ pub(super) fn anchor_paths(table: &mut toml::Table, base: &Path) {
     else {
         return;
     };
-    for key in ["dem", "geoid"] {
-        if let Some(toml::Value::String(path)) = height.get_mut(key) {
+    let anchor = |value: &mut toml::Value| {
+        if let toml::Value::String(path) = value {
             *path = base.join(&*path).to_string_lossy().into_owned();
+        }
+    };
+    for key in ["dem", "geoid"] {
+        match height.get_mut(key) {
+            Some(toml::Value::Array(files)) => files.iter_mut().for_each(anchor),
+            Some(file) => anchor(file),
+            None => {}
         }
     }
 }

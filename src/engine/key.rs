@@ -13,8 +13,12 @@ use crate::store::hex;
 const EPOCHS: [(&str, u32); 7] =
     [("survey", 1), ("calibrate", 2), ("geometry", 2), ("product", 3), ("pyramid", 1), ("cog", 1), ("picture", 1)];
 
-/// Digest of a pipeline and the identities of its inputs. Threads, memory, paths and versions do not enter.
-pub fn key(pipeline: &Pipeline, scene: &str, dem: Option<&str>, geoid: Option<&str>) -> String {
+/// Version of the arithmetic that finds hidden ground; it counts where terrain can hide any.
+const OCCLUSION: u32 = 1;
+
+/// Digest of a pipeline and the identities of its inputs. Threads, memory, paths and versions do not enter. `hides` says
+/// that terrain may hide ground, and that a product tells of it.
+pub fn key(pipeline: &Pipeline, scene: &str, dem: Option<&str>, geoid: Option<&str>, hides: bool) -> String {
     let mut pipeline = serde_json::to_value(pipeline).unwrap_or(Value::Null);
     if let Some(height) = pipeline.pointer_mut("/geometry/height").and_then(Value::as_object_mut) {
         // Where the files stand says nothing about what is in them; their digests do.
@@ -26,7 +30,7 @@ pub fn key(pipeline: &Pipeline, scene: &str, dem: Option<&str>, geoid: Option<&s
             object.remove(field);
         }
     }
-    let all = json!({
+    let mut all = json!({
         "format": 1,
         "epochs": EPOCHS.iter().map(|(stage, n)| json!([stage, n])).collect::<Vec<_>>(),
         "pipeline": pipeline,
@@ -34,6 +38,9 @@ pub fn key(pipeline: &Pipeline, scene: &str, dem: Option<&str>, geoid: Option<&s
         "dem": dem,
         "geoid": geoid,
     });
+    if hides {
+        all["occlusion"] = json!(OCCLUSION);
+    }
     hex(&Sha256::digest(all.to_string().as_bytes()))
 }
 
@@ -54,7 +61,7 @@ mod tests {
 
     #[test]
     fn only_what_changes_pixels_changes_the_key() {
-        let of = |sets: &[&str]| key(&pipeline(sets), "s", Some("d"), None);
+        let of = |sets: &[&str]| key(&pipeline(sets), "s", Some("d"), None, false);
         let base = of(&[]);
         assert_eq!(base.len(), 64);
         for same in
@@ -67,7 +74,8 @@ mod tests {
         {
             assert_ne!(of(&[other]), base, "{other}");
         }
-        assert_ne!(key(&pipeline(&[]), "t", Some("d"), None), base);
-        assert_ne!(key(&pipeline(&[]), "s", Some("e"), None), base);
+        assert_ne!(key(&pipeline(&[]), "t", Some("d"), None, false), base);
+        assert_ne!(key(&pipeline(&[]), "s", Some("e"), None, false), base);
+        assert_ne!(key(&pipeline(&[]), "s", Some("d"), None, true), base);
     }
 }

@@ -7,13 +7,15 @@ use std::rc::Rc;
 
 use fieldglow_kernels::height::{self, Surface};
 
-use super::plan::{Geoid, Input, Placement, ScenePlan, Terrain};
+use super::plan::{Geoid, Hides, Input, Layer, Placement, ScenePlan, Terrain};
 use crate::error::Result;
 use crate::geometry::ortho::{Ground, Ortho, Position, RowScratch, UnitHeights};
 use crate::geometry::projected::{Projected, ToPixels};
+use crate::geometry::sight::Sights;
 use crate::geometry::{GeometryError, OrthoUnit, ProjectedUnit};
 use crate::grid::cell::Lattice;
 use crate::grid::{Crs, CrsError, GeoTransform, PointTransform, Window};
+use crate::read::Heights;
 
 thread_local! {
     static TRANSFORMS: RefCell<HashMap<(Crs, Crs), Rc<PointTransform>>> = RefCell::default();
@@ -133,15 +135,15 @@ impl Located {
         &self,
         plan: &ScenePlan,
         input: &Input,
-        pixel_m: f64,
+        layer: &Layer,
         window: Window,
     ) -> Result<(UnitLocated<'_>, Option<Window>)> {
         let part = &plan.scene.parts[input.part];
         let image = (part.rows, part.cols);
         match (self, &input.placement) {
             (Self::Ortho(ortho), _) => {
-                let unit = with_ground(plan, input, pixel_m, |g| ortho.unit(window, g))?;
-                let heights = unit_heights(&plan.terrain, &unit)?;
+                let unit = with_ground(plan, input, layer.pixel_m, |g| ortho.unit(window, g))?;
+                let heights = unit_heights(&plan.terrain, &unit, layer.tells_states())?;
                 let range = match &heights {
                     UnitHeights::Constant(h) => Some((*h, *h)),
                     UnitHeights::Dem { range, .. } => *range,
@@ -164,17 +166,32 @@ impl Located {
     }
 }
 
-fn unit_heights(terrain: &Terrain, unit: &OrthoUnit<'_>) -> Result<UnitHeights> {
+fn unit_heights(terrain: &Terrain, unit: &OrthoUnit<'_>, tells_states: bool) -> Result<UnitHeights> {
     match terrain {
         Terrain::Constant(h) => Ok(UnitHeights::Constant(*h)),
         Terrain::None => Err(crate::error::Error::bug("a sensor model without terrain")),
-        Terrain::Dem { heights, .. } => {
+        Terrain::Dem { heights, hides, .. } => {
             let (min, max) = unit.dem_bounds();
             let read = heights.read(heights.window_for(min, max))?;
             let range = read.range();
-            Ok(UnitHeights::Dem { window: read.window, heights: read.heights, range })
+            let excess = match hides.filter(|_| tells_states && !read.window.is_empty()) {
+                Some(hides) => excess(heights, hides, unit, read.window)?,
+                None => None,
+            };
+            Ok(UnitHeights::Dem { window: read.window, heights: read.heights, range, excess })
         }
     }
+}
+
+/// Metres by which terrain stands above the lines of sight from a window of the DEM, if it hides anything there.
+fn excess(heights: &Heights, hides: Hides, unit: &OrthoUnit<'_>, window: Window) -> Result<Option<Vec<f32>>> {
+    let to_geographic = transform(heights.crs(), &Crs::wgs84())?;
+    let sights = Sights::new(unit.sensor(), window, &|c, r| heights.world(c, r), &to_geographic)?;
+    let Window { row, col, rows, cols } = hides.reach;
+    // Beside the image a model may see anything.
+    let most = Window::new(window.row + row, window.col + col, window.rows + rows, window.cols + cols);
+    let around = heights.read(sights.reach(window, hides.metres).intersect(most).intersect(heights.window()))?;
+    Ok(sights.excess(&around.heights, around.window, window))
 }
 
 impl UnitLocated<'_> {
@@ -189,7 +206,10 @@ impl UnitLocated<'_> {
     ) -> Result<()> {
         match self {
             Self::Ortho(unit, heights) => unit.locate(row, heights, source, scratch, col, rows)?,
-            Self::Map(unit) => unit.locate(row, source, col, rows)?,
+            Self::Map(unit) => {
+                scratch.forget();
+                unit.locate(row, source, col, rows)?;
+            }
             // Nothing is between the pixels that are taken as they are.
             Self::Same => return Err(crate::error::Error::bug("positions of pixels that are not interpolated")),
         }

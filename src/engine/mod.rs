@@ -41,6 +41,8 @@ pub use resolve::resolve;
 pub use select::{Area, Shard};
 pub use stop::Stop;
 
+use std::path::PathBuf;
+
 use crate::error::{Class, Classify};
 use crate::scene::Role;
 use crate::units::Bytes;
@@ -100,6 +102,39 @@ pub enum EngineError {
     NoSuchCell {
         /// The name.
         cell: String,
+    },
+    /// A DEM states another height datum than the pipeline file.
+    #[error(
+        "`{path}` states heights above {states}, and `geometry.height.datum` is {declared}; set `datum` to what the file states, or correct the file (`gdal_edit.py -a_srs`)"
+    )]
+    HeightDatum {
+        /// The file.
+        path: PathBuf,
+        /// What it states.
+        states: String,
+        /// What the pipeline file says.
+        declared: String,
+    },
+    /// A file is no grid of geoid undulations, or has none where they are needed.
+    #[error("`{path}` cannot serve as `geometry.height.geoid`: {reason}; name a grid of undulations in metres")]
+    NoGeoid {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// The ground and the heights a sensor model was made for lie kilometres apart.
+    #[error(
+        "the ground under part {part} lies between {:.0} and {:.0} m above the ellipsoid, its RPC were made for {:.0} to {:.0} m; check that DEM, `geometry.height` and RPC belong to the scene, and that all are in metres",
+        ground.0, ground.1, model.0, model.1
+    )]
+    HeightsApart {
+        /// The part.
+        part: String,
+        /// Lowest and highest height of the ground, metres.
+        ground: (f64, f64),
+        /// Lowest and highest height of the model, metres.
+        model: (f64, f64),
     },
     /// A grid much too fine for the scene.
     #[error(

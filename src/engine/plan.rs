@@ -8,7 +8,7 @@ use crate::cog;
 use crate::config::Pipeline;
 use crate::grid::cell::{GridCell, Lattice};
 use crate::grid::{Crs, GeoTransform, METERS_PER_DEGREE, Window};
-use crate::product::Product;
+use crate::product::{Product, Program};
 use crate::pyramid::UNIT_SIDE;
 use crate::raster::Block;
 use crate::read::{HeightWindow, Heights, Raster};
@@ -64,6 +64,11 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// Whether a product stores the states of pixels.
+    pub fn tells_states(&self) -> bool {
+        self.products.iter().any(|p| matches!(p.program, Program::Qa))
+    }
+
     /// What the samples of each plane mean.
     pub fn linear(&self) -> Vec<Linear> {
         self.inputs.iter().flat_map(|i| &i.bands).map(|b| b.linear).collect()
@@ -129,11 +134,26 @@ pub enum Terrain {
     Dem {
         /// Heights.
         heights: Arc<Heights>,
-        /// Lowest and highest under the scene, above the DEM's datum, metres.
+        /// Lowest and highest under the scene, above the DEM's datum, metres, as a look at it found.
+        found: (f64, f64),
+        /// The same with a margin: bounds of what may be found.
         range: (f64, f64),
+        /// Pixels of the DEM under the scene.
+        under: Window,
+        /// What has to be known to tell the ground that terrain hides; `None` where none is, or nobody asks.
+        hides: Option<Hides>,
         /// Geoid undulations under the scene and the raster they are from; `None` for ellipsoidal heights.
         geoid: Option<Geoid>,
     },
+}
+
+/// What has to be known to tell ground that terrain hides from the sensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hides {
+    /// From the lowest to the highest height under the scene: what a line of sight may rise by.
+    pub metres: f64,
+    /// Pixels of the DEM that lines of sight may run over, around one they start from.
+    pub reach: Window,
 }
 
 /// Geoid undulations around a scene.
@@ -261,10 +281,16 @@ impl ScenePlan {
         let tile = layer.products.iter().map(tile).max().unwrap_or(0);
         let codec = super::publish::compression(&self.pipeline).context_bytes(tile);
         let heights = match &self.terrain {
-            Terrain::Dem { heights, .. } => {
+            Terrain::Dem { heights, hides, .. } => {
                 let side = |n: usize| n as f64 * layer.pixel_m / heights.pixel_m() * TURN.sqrt() + 2.0 * DEM_MARGIN;
-                let last = heights.last();
-                (side(unit.rows).min(last.1 + 1.0) * side(unit.cols).min(last.0 + 1.0)) as u64 * size_of::<f32>() as u64
+                let all = heights.window();
+                let (rows, cols) = (side(unit.rows), side(unit.cols));
+                let pixels = |rows: f64, cols: f64| (rows.min(all.rows as f64) * cols.min(all.cols as f64)) as u64;
+                // Where terrain hides ground: heights of a wider window, and as many numbers as heights.
+                let sights = hides
+                    .filter(|_| layer.tells_states())
+                    .map_or(0, |h| pixels(rows + h.reach.rows as f64, cols + h.reach.cols as f64) + pixels(rows, cols));
+                (pixels(rows, cols) + sights) * size_of::<f32>() as u64
             }
             _ => 0,
         };

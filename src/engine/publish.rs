@@ -398,11 +398,20 @@ fn extras(plan: &ScenePlan) -> Map<String, Value> {
     let height = plan.pipeline.geometry.height.as_ref();
     let terrain = match &plan.terrain {
         Terrain::None => Value::Null,
-        Terrain::Constant(h) => json!({ "ellipsoidal_height_m": h }),
-        Terrain::Dem { heights, geoid, .. } => json!({
-            "dem": name(heights.path()),
-            "geoid": geoid.as_ref().map(|g| name(g.grid.path())),
+        Terrain::Constant(h) => json!({
+            "ellipsoidal_height_m": h,
+            "constant_m": height.and_then(|h| h.constant),
+            "geoid": height.and_then(|h| h.geoid.as_deref()).map(name),
             "datum": height.map(|h| h.datum),
+        }),
+        Terrain::Dem { heights, found, geoid, .. } => json!({
+            "dem": match &*heights.names() {
+                [one] => json!(one),
+                tiles => json!(tiles),
+            },
+            "geoid": geoid.as_ref().map(|g| g.grid.names().concat()),
+            "datum": height.map(|h| h.datum),
+            "range_m": [round_m(found.0), round_m(found.1)],
         }),
     };
     let mut geometry = json!({
@@ -435,6 +444,11 @@ fn snapped(plan: &ScenePlan) -> Value {
         }
     }
     parts.into()
+}
+
+/// Metres to the centimetre, as people read them.
+fn round_m(height: f64) -> f64 {
+    (height * 100.0).round() / 100.0
 }
 
 /// What came in, what had been done to it, and what of that was accepted to make physical values of it.

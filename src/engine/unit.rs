@@ -17,8 +17,8 @@ use super::plan::{Input, Layer};
 use super::report::{Reads, StageSeconds};
 use crate::cog::EncodedTile;
 use crate::error::{Result, ResultExt};
-use crate::geometry::STRIP_ROWS;
 use crate::geometry::ortho::RowScratch;
+use crate::geometry::{HIDDEN_M, STRIP_ROWS};
 use crate::grid::Window;
 use crate::product::Scratch;
 use crate::raster::Block;
@@ -203,8 +203,7 @@ fn sources<'a>(
         .enumerate()
         .map(|(k, (input, located))| {
             let started = Instant::now();
-            let (located, source) =
-                located.unit(plan, input, l.pixel_m, window).within(|c| c.stage = Some("geometry"))?;
+            let (located, source) = located.unit(plan, input, l, window).within(|c| c.stage = Some("geometry"))?;
             out.seconds.locate += started.elapsed().as_secs_f64();
             let from = match (source, &located) {
                 (None, _) => From::Nowhere,
@@ -327,6 +326,7 @@ fn resample_strip(
                     let state = &mut states[r * cols..(r + 1) * cols];
                     let mut to = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state };
                     resample::bilinear(pixel_source, col, row, taps, &mut to);
+                    state::mark_occluded(row_scratch.excess(), HIDDEN_M, to.state);
                 }
             }
         }

@@ -10,6 +10,7 @@ pub mod nodes;
 pub mod ortho;
 pub mod projected;
 pub mod sensor;
+pub mod sight;
 
 pub use nodes::Nodes;
 pub use ortho::{Ortho, OrthoUnit};
@@ -25,6 +26,10 @@ pub const STRIP_ROWS: usize = 16;
 /// Pixels a window is read wider than the positions' bounding box: the neighbours of bilinear interpolation, and the
 /// curvature between the nodes the box was taken from.
 pub const MARGIN: usize = 3;
+
+/// Metres that terrain has to stand above a line of sight to count as in front of the ground: less is within the errors of
+/// any DEM, and hides a strip of ground that is narrower than a pixel or two.
+pub const HIDDEN_M: f64 = 1.0;
 
 /// Geometry failed.
 #[derive(Debug, thiserror::Error)]

@@ -20,6 +20,8 @@ pub enum UnitHeights {
         heights: Vec<f32>,
         /// Lowest and highest of them.
         range: Option<(f64, f64)>,
+        /// Metres by which terrain stands above the lines of sight from them; `None` where it hides nothing.
+        excess: Option<Vec<f32>>,
     },
 }
 
@@ -99,6 +101,20 @@ pub struct RowScratch {
     height: Vec<f64>,
     dem_col: Vec<f64>,
     dem_row: Vec<f64>,
+    excess: Vec<f64>,
+}
+
+impl RowScratch {
+    /// Metres by which terrain stands above the line of sight of each pixel of the row that was located last; none where
+    /// nothing is hidden.
+    pub fn excess(&self) -> &[f64] {
+        &self.excess
+    }
+
+    /// Forgets what is hidden.
+    pub fn forget(&mut self) {
+        self.excess.clear();
+    }
 }
 
 impl Ortho {
@@ -127,6 +143,11 @@ impl Ortho {
 }
 
 impl OrthoUnit<'_> {
+    /// The sensor model.
+    pub fn sensor(&self) -> &Sensor {
+        &self.ortho.sensor
+    }
+
     /// Bounding box of the unit in DEM positions: (min col, min row), (max col, max row).
     pub fn dem_bounds(&self) -> ((f64, f64), (f64, f64)) {
         let (c0, c1) = bounds(self.nodes.channel(DEM_COL));
@@ -166,17 +187,23 @@ impl OrthoUnit<'_> {
         for v in [&mut scratch.lon, &mut scratch.lat, &mut scratch.height, &mut scratch.dem_col, &mut scratch.dem_row] {
             v.resize(n, 0.0);
         }
+        scratch.forget();
         self.nodes.row(LON, row, &mut scratch.lon);
         self.nodes.row(LAT, row, &mut scratch.lat);
         match heights {
             UnitHeights::Constant(h) => scratch.height.fill(*h),
-            UnitHeights::Dem { window, heights, .. } => {
+            UnitHeights::Dem { window, heights, excess, .. } => {
                 self.nodes.row(DEM_COL, row, &mut scratch.dem_col);
                 self.nodes.row(DEM_ROW, row, &mut scratch.dem_row);
                 scratch.dem_col.iter_mut().for_each(|c| *c -= window.col as f64);
                 scratch.dem_row.iter_mut().for_each(|r| *r -= window.row as f64);
                 let surface = Surface { heights, rows: window.rows, cols: window.cols };
                 height::sample(surface, &scratch.dem_col, &scratch.dem_row, &mut scratch.height);
+                if let Some(excess) = excess {
+                    scratch.excess.resize(n, 0.0);
+                    let surface = Surface { heights: excess, ..surface };
+                    height::sample(surface, &scratch.dem_col, &scratch.dem_row, &mut scratch.excess);
+                }
             }
         }
         // The columns of the DEM are no longer needed: they hold the undulation now.

@@ -53,6 +53,12 @@ impl Sensor {
         self.model.ground_off[2]
     }
 
+    /// Heights the model was made for, lowest and highest, metres above the ellipsoid: offset minus and plus scale.
+    pub fn heights_m(&self) -> (f64, f64) {
+        let (middle, scale) = (self.model.ground_off[2], self.model.ground_scale[2].abs());
+        (middle - scale, middle + scale)
+    }
+
     /// Longitude the model is centred on, degrees.
     pub fn middle_lon(&self) -> f64 {
         self.model.ground_off[0]
@@ -133,7 +139,7 @@ impl Sensor {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn rpc() -> Rpc {

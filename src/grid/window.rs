@@ -41,6 +41,15 @@ impl Window {
         Self::new(row, col, (row_end - row).max(0) as usize, (col_end - col).max(0) as usize)
     }
 
+    /// The smallest window around both.
+    #[must_use]
+    pub fn around(self, other: Self) -> Self {
+        let (row, col) = (self.row.min(other.row), self.col.min(other.col));
+        let row_end = (self.row + self.rows as i64).max(other.row + other.rows as i64);
+        let col_end = (self.col + self.cols as i64).max(other.col + other.cols as i64);
+        Self::new(row, col, (row_end - row) as usize, (col_end - col) as usize)
+    }
+
     /// The window grown by `by` pixels on all sides.
     #[must_use]
     pub fn grow(self, by: usize) -> Self {

@@ -141,10 +141,11 @@ fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
 
 /// Gray where nothing is wrong; else the colour of the gravest.
 fn state_color(bits: u16) -> [u8; 3] {
-    const COLORS: [(u16, [u8; 3]); 4] = [
+    const COLORS: [(u16, [u8; 3]); 5] = [
         (state::SATURATED, [220, 50, 47]),
         (state::CLIPPED, [211, 54, 130]),
         (state::PARTIAL, [203, 130, 22]),
+        (state::OCCLUDED, [108, 113, 196]),
         (state::EDGE, [38, 139, 210]),
     ];
     COLORS.iter().find(|(bit, _)| bits & bit != 0).map_or([205, 205, 200], |(_, color)| *color)

@@ -40,6 +40,11 @@ pub const BITS: &[Bit] = &[
         name: "edge",
         description: "interpolated next to invalid samples, with the weights of the valid ones alone",
     },
+    Bit {
+        offset: state::OCCLUDED.trailing_zeros() as u8,
+        name: "occluded",
+        description: "terrain hides the ground from the sensor: the values are those of the terrain in front of it",
+    },
 ];
 
 #[cfg(test)]
@@ -49,7 +54,8 @@ mod tests {
     #[test]
     fn every_state_has_its_bit_in_order() {
         let all = BITS.iter().fold(0u16, |a, b| a | 1 << b.offset);
-        assert_eq!(all, state::NODATA | state::SATURATED | state::PARTIAL | state::CLIPPED | state::EDGE);
+        let states = [state::NODATA, state::SATURATED, state::PARTIAL, state::CLIPPED, state::EDGE, state::OCCLUDED];
+        assert_eq!(all, states.iter().fold(0, |a, s| a | s));
         assert!(BITS.windows(2).all(|w| w[0].offset < w[1].offset));
     }
 }

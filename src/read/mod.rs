@@ -9,8 +9,10 @@ mod account;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod shapes;
+mod sheet;
 mod terrain;
 mod tiff;
+mod vertical;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, Once, PoisonError};
@@ -22,7 +24,9 @@ use tiff::{BlockCache, Fault, Reader, Sample};
 
 pub use account::Account;
 pub use shapes::Shapes;
+pub use sheet::Sheet;
 pub use terrain::{HeightWindow, Heights};
+pub use vertical::Vertical;
 
 use crate::error::{Class, Classify};
 use crate::grid::Window;
@@ -88,15 +92,27 @@ pub enum ReadError {
         /// What to do.
         remedy: &'static str,
     },
-    /// A raster does not cover the ground it is needed for.
-    #[error("`{path}` covers {covers}, but {needed}; give one that covers it all")]
+    /// Rasters of heights do not cover the ground they are needed for.
+    #[error("{files} {covers}, but {needed}; give one that covers it all")]
     DoesNotCover {
-        /// The file.
-        path: PathBuf,
-        /// Its extent.
+        /// The file, or how many there are.
+        files: String,
+        /// Their extent.
         covers: String,
         /// What is asked of it.
         needed: String,
+    },
+    /// Tiles of heights whose pixels do not go together.
+    #[error(
+        "`{first}` and `{second}` are not on one lattice ({differ}), so no height can be found between them; make one file of them, for example with `gdalwarp -r bilinear`, or name tiles of one product and zone alone"
+    )]
+    Lattices {
+        /// One file.
+        first: PathBuf,
+        /// Another.
+        second: PathBuf,
+        /// In what they differ.
+        differ: String,
     },
     /// A raster of a kind that is not opened.
     #[error("`{path}` is none of the rasters that are read here ({kinds}); copy it to one GeoTIFF with gdal_translate")]
@@ -409,7 +425,7 @@ mod tests {
         let path = dir.path().join("x.tif");
         // GDAL itself follows it.
         assert_eq!(Dataset::open(&path).unwrap().raster_size(), (3, 2));
-        for error in [Raster::open(&path).map(drop).unwrap_err(), Heights::open(&path).map(drop).unwrap_err()] {
+        for error in [Raster::open(&path).map(drop).unwrap_err(), Heights::open(&path, &[]).map(drop).unwrap_err()] {
             let message = error.to_string();
             assert!(matches!(error, ReadError::Kind { .. }), "{}", chain(&error));
             assert!(
@@ -423,13 +439,13 @@ mod tests {
     fn heights_may_be_other_grids_and_images_may_not() {
         let dir = folder();
         let path = dir.path().join("heights.asc");
-        let heights = Heights::open(&path).unwrap();
+        let heights = Heights::open(&path, &[]).unwrap();
         let window = heights.read(Window::new(0, 0, 2, 3)).unwrap();
         assert_eq!(
             (window.heights.as_slice(), window.range()),
             (&[200.0, 210.0, 220.0, 230.0, 240.0, 250.0][..], Some((200.0, 250.0)))
         );
         assert!(matches!(Raster::open(&path), Err(ReadError::Kind { .. })));
-        assert!(matches!(Heights::open(&dir.path().join("none.tif")), Err(ReadError::Open { .. })));
+        assert!(matches!(Heights::open(&dir.path().join("none.tif"), &[]), Err(ReadError::Open { .. })));
     }
 }

@@ -76,6 +76,21 @@ pub fn of_file(path: &Path, full: bool) -> error::Result<Identity> {
     Ok(Identity { digest, bytes })
 }
 
+/// Digests side files that are used together, such as tiles of a DEM, in their order. One alone has the digest of
+/// [`of_file`].
+///
+/// # Errors
+/// A [`SceneError`] when one cannot be read.
+pub fn of_files<'a>(paths: impl IntoIterator<Item = &'a Path>, full: bool) -> error::Result<String> {
+    let all = paths.into_iter().map(|p| Ok(of_file(p, full)?.digest)).collect::<error::Result<Vec<_>>>()?;
+    if let [one] = &*all {
+        return Ok(one.clone());
+    }
+    let mut outer = Sha256::new();
+    all.iter().for_each(|digest| field(&mut outer, digest.as_bytes()));
+    Ok(outer.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
 /// Length before content, so that no two lists of fields read the same.
 fn field(outer: &mut Sha256, content: &[u8]) {
     outer.update((content.len() as u64).to_le_bytes());

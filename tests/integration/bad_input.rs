@@ -273,12 +273,6 @@ fn a_dem_without_datum_ends_the_run() {
 }
 
 #[test]
-fn a_geoid_datum_without_its_undulations_ends_the_run() {
-    let text = ortho(MULTISPECTRAL).replace("\"ellipsoid\"", "\"egm96\"");
-    refused(&text, &[], &["geometry.height.geoid", "undulations"]);
-}
-
-#[test]
 fn unknown_keys_end_the_run_and_all_are_named_with_the_nearest_known_ones() {
     let text = ortho(MULTISPECTRAL).replace("resolution =", "resolutoin =").replace("level =", "levle =");
     refused(

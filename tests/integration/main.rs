@@ -13,6 +13,7 @@ mod documents;
 mod geometry;
 mod grids;
 mod harness;
+mod heights;
 mod image;
 mod inputs;
 mod levels;

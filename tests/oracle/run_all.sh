@@ -21,6 +21,8 @@ oracle() {
 
 oracle l1_truth.py "$binary" "$work"
 oracle l1_truth.py "$binary" "$work" --relief 150 --roll 20
+oracle wrong_datum.py "$binary" "$work"
+oracle occlusion.py "$binary" "$work"
 oracle gdalwarp_truth.py "$binary" "$work"
 oracle gdalwarp_truth.py "$binary" "$work" --relief 150 --roll 20
 oracle grids.py "$binary" "$work"

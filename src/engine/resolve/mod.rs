@@ -2,12 +2,13 @@
 
 mod cells;
 mod domain;
+mod heights;
+mod hides;
 mod products;
 mod snap;
 mod terrain;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::plan::{Layer, ScenePlan, Terrain};
@@ -42,7 +43,7 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     let wanted = products::wanted(&scene, pipeline, &mut warnings)?;
     let roles: BTreeSet<Role> = wanted.iter().flat_map(|(_, _, roles)| roles.iter().copied()).collect();
 
-    let terrain = terrain::open(&scene, pipeline, &roles, &mut warnings).within(|c| c.stage = Some("geometry"))?;
+    let mut terrain = terrain::open(&scene, pipeline, &roles, &mut warnings).within(|c| c.stage = Some("geometry"))?;
     let center = center(&scene, &roles)?;
     let illumination = illumination(&scene, pipeline, center).within(|c| c.stage = Some("calibrate"))?;
     warnings.extend(illumination.iter().flat_map(|i| i.warnings.iter().cloned()));
@@ -56,16 +57,23 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
         let accepted = calibrate::admit(part, pipeline.radiometry.level, &options(pipeline));
         warnings.extend(accepted.within(|c| c.stage = Some("calibrate"))?);
     }
+    let hidden = hides::hides(&layers, &terrain).within(|c| c.stage = Some("geometry"))?;
+    if let Terrain::Dem { hides, .. } = &mut terrain {
+        *hides = hidden;
+    }
     let outline = outline(&scene, &layers, &terrain)?;
     let cells = cells::of_scene(&scene, pipeline, &layers, &crs, &outline)?;
-    // Every height file that was named, also where only one number was taken from it.
-    let height = pipeline.geometry.height.as_ref();
-    let digest = |path: Option<&PathBuf>| path.map(|p| identity::of_file(p, full).map(|i| i.digest)).transpose();
-    let (dem, geoid) = (digest(height.and_then(|h| h.dem.as_ref()))?, digest(height.and_then(|h| h.geoid.as_ref()))?);
+    let dem = match &terrain {
+        Terrain::Dem { heights, .. } => Some(identity::of_files(heights.sheets().iter().map(|s| &*s.path), full)?),
+        _ => None,
+    };
+    // Also where only one number was taken from it.
+    let geoid = pipeline.geometry.height.as_ref().and_then(|h| h.geoid.as_ref());
+    let geoid = geoid.map(|path| identity::of_file(path, full).map(|i| i.digest)).transpose()?;
     let geo_keys = GeoKeys::for_crs(&crs).within(|c| c.stage = Some("cog"))?;
     Ok(ScenePlan {
         acquisition: scene.acquisition(),
-        key: key::key(pipeline, &identity, dem.as_deref(), geoid.as_deref()),
+        key: key::key(pipeline, &identity, dem.as_deref(), geoid.as_deref(), hidden.is_some()),
         request: look::request(pipeline, &layers),
         survey: None,
         identity,
