@@ -5,11 +5,13 @@ use fieldglow_kernels::rpc::Model;
 use super::GeometryError;
 use crate::grid::METERS_PER_DEGREE;
 use crate::scene::Rpc;
+pub use crate::scene::rpc::Correction;
 
-/// A sensor model ready for evaluation.
+/// A sensor model ready for evaluation: RPC, and an affine correction of the image positions they give.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sensor {
     model: Model,
+    correction: Correction,
 }
 
 /// Where the image-to-ground iteration stops, pixels.
@@ -26,11 +28,23 @@ impl From<&Rpc> for Sensor {
                 col: [r.col_num, r.col_den],
                 row: [r.row_num, r.row_den],
             },
+            correction: r.correction,
         }
     }
 }
 
 impl Sensor {
+    /// This sensor with `correction` after all that it has already.
+    #[must_use]
+    pub fn with_correction(self, correction: Correction) -> Self {
+        Self { correction: self.correction.then(correction), ..self }
+    }
+
+    /// All that is done to the image positions of the RPC.
+    pub fn correction(&self) -> Correction {
+        self.correction
+    }
+
     /// Height the model is centred on, metres above the ellipsoid.
     pub fn middle_height_m(&self) -> f64 {
         self.model.ground_off[2]
@@ -62,6 +76,11 @@ impl Sensor {
     /// Degrees, metres above the ellipsoid, pixels.
     pub fn image_from_ground(&self, lon: &[f64], lat: &[f64], height: &[f64], col: &mut [f64], row: &mut [f64]) {
         self.model.image_from_ground(lon, lat, height, col, row);
+        if self.correction != Correction::IDENTITY {
+            for (c, r) in col.iter_mut().zip(row) {
+                (*c, *r) = self.correction.apply(*c, *r);
+            }
+        }
     }
 
     /// Longitude and latitude of an image position at a height, by Newton's method with differences of the model itself.
@@ -73,6 +92,8 @@ impl Sensor {
     /// [`GeometryError::NoGround`] when the iteration does not settle.
     pub fn ground_from_image(&self, col: f64, row: f64, height: f64) -> Result<(f64, f64), GeometryError> {
         let m = &self.model;
+        let asked = (col, row);
+        let (col, row) = self.correction.undo(col, row);
         let (mut lon, mut lat) = (m.ground_off[0], m.ground_off[1]);
         let (step_lon, step_lat) = (m.ground_scale[0].abs() * 1e-4, m.ground_scale[1].abs() * 1e-4);
         for _ in 0..50 {
@@ -94,7 +115,7 @@ impl Sensor {
             lon += ((dc * r_lat - dr * c_lat) / det).clamp(-limit_lon, limit_lon);
             lat += ((dr * c_lon - dc * r_lon) / det).clamp(-limit_lat, limit_lat);
         }
-        Err(GeometryError::NoGround { col, row, height })
+        Err(GeometryError::NoGround { col: asked.0, row: asked.1, height })
     }
 }
 
@@ -118,6 +139,7 @@ mod tests {
             row_den: [0.0; 20],
             col_num: [0.0; 20],
             col_den: [0.0; 20],
+            correction: Correction::IDENTITY,
         };
         (r.row_den[0], r.col_den[0]) = (1.0, 1.0);
         (r.col_num[1], r.col_num[2], r.col_num[3]) = (0.98, -0.05, -0.01);
@@ -136,6 +158,24 @@ mod tests {
             let (mut c, mut r) = ([0.0], [0.0]);
             s.image_from_ground(&[lon], &[lat], &[h], &mut c, &mut r);
             assert!((c[0] - col).abs() < 1e-5 && (r[0] - row).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn a_correction_moves_positions_after_the_rpc_and_back_before_it() {
+        let plain = Sensor::from(&rpc());
+        let first = Correction { col: [3.0, 1.001, -0.002], row: [-2.0, 0.0005, 0.999] };
+        let twice = plain.clone().with_correction(first).with_correction(Correction::shift(0.25, -0.5));
+        let (lon, lat, h) = ([125.25, 125.4], [43.85, 44.0], [100.0, 300.0]);
+        let (mut c, mut r) = ([0.0; 2], [0.0; 2]);
+        let (mut cc, mut rr) = ([0.0; 2], [0.0; 2]);
+        plain.image_from_ground(&lon, &lat, &h, &mut c, &mut r);
+        twice.image_from_ground(&lon, &lat, &h, &mut cc, &mut rr);
+        for k in 0..2 {
+            let expected = (3.0 + 1.001 * c[k] - 0.002 * r[k] + 0.25, -2.0 + 0.0005 * c[k] + 0.999 * r[k] - 0.5);
+            assert!((cc[k] - expected.0).abs() < 1e-9 && (rr[k] - expected.1).abs() < 1e-9);
+            let back = twice.ground_from_image(cc[k], rr[k], h[k]).unwrap();
+            assert!((back.0 - lon[k]).abs() < 1e-9 && (back.1 - lat[k]).abs() < 1e-9, "{back:?}");
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::files;
+use super::rpc::Correction;
 use super::{Rpc, SceneError};
 
 /// Largest RPC file that is read, bytes; real ones have 2 to 6 KiB.
@@ -183,6 +184,7 @@ fn build(path: &Path, prefix: &str, texts: &Texts) -> Result<Rpc, SceneError> {
         row_den: denominator("LINE_DEN_COEFF")?,
         col_num: polynomial("SAMP_NUM_COEFF")?,
         col_den: denominator("SAMP_DEN_COEFF")?,
+        correction: Correction::IDENTITY,
     })
 }
 
