@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::coregistration::Coregistration;
 use super::product::Product;
 use super::{Mistake, bad_name};
 use crate::calibrate::Level;
@@ -36,6 +37,9 @@ pub(super) struct File {
     radiometry: Radiometry,
     /// Where the pixels of the products are.
     geometry: Geometry,
+    /// What scenes are laid upon. Default: nothing; they lie where their sensor model puts them.
+    #[serde(default)]
+    coregistration: Option<Coregistration>,
     /// What is dark and what is lit, for products of kind `night`.
     #[serde(default)]
     night: Night,

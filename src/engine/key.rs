@@ -13,20 +13,34 @@ use crate::store::hex;
 const EPOCHS: [(&str, u32); 7] =
     [("survey", 1), ("calibrate", 2), ("geometry", 2), ("product", 3), ("pyramid", 1), ("cog", 1), ("picture", 1)];
 
+/// Version of co-registration. It counts only where that is asked for.
+const COREGISTER_EPOCH: u32 = 1;
+
 /// Digest of a pipeline and the identities of its inputs. Threads, memory, paths and versions do not enter.
-pub fn key(pipeline: &Pipeline, scene: &str, dem: Option<&str>, geoid: Option<&str>) -> String {
+pub fn key(
+    pipeline: &Pipeline,
+    scene: &str,
+    dem: Option<&str>,
+    geoid: Option<&str>,
+    reference: Option<&str>,
+) -> String {
+    let coregistered = pipeline.coregistration.is_some();
     let mut pipeline = serde_json::to_value(pipeline).unwrap_or(Value::Null);
     if let Some(height) = pipeline.pointer_mut("/geometry/height").and_then(Value::as_object_mut) {
         // Where the files stand says nothing about what is in them; their digests do.
         height.remove("dem");
         height.remove("geoid");
     }
+    if let Some(section) = pipeline.pointer_mut("/coregistration").and_then(Value::as_object_mut) {
+        section.remove("reference");
+        section.remove("asset");
+    }
     for (section, field) in [("/output", "url"), ("", "description"), ("/input", "identity")] {
         if let Some(object) = pipeline.pointer_mut(section).and_then(Value::as_object_mut) {
             object.remove(field);
         }
     }
-    let all = json!({
+    let mut all = json!({
         "format": 1,
         "epochs": EPOCHS.iter().map(|(stage, n)| json!([stage, n])).collect::<Vec<_>>(),
         "pipeline": pipeline,
@@ -34,6 +48,9 @@ pub fn key(pipeline: &Pipeline, scene: &str, dem: Option<&str>, geoid: Option<&s
         "dem": dem,
         "geoid": geoid,
     });
+    if coregistered {
+        all["coregister"] = json!([COREGISTER_EPOCH, reference]);
+    }
     hex(&Sha256::digest(all.to_string().as_bytes()))
 }
 
@@ -54,7 +71,7 @@ mod tests {
 
     #[test]
     fn only_what_changes_pixels_changes_the_key() {
-        let of = |sets: &[&str]| key(&pipeline(sets), "s", Some("d"), None);
+        let of = |sets: &[&str]| key(&pipeline(sets), "s", Some("d"), None, None);
         let base = of(&[]);
         assert_eq!(base.len(), 64);
         for same in
@@ -67,7 +84,14 @@ mod tests {
         {
             assert_ne!(of(&[other]), base, "{other}");
         }
-        assert_ne!(key(&pipeline(&[]), "t", Some("d"), None), base);
-        assert_ne!(key(&pipeline(&[]), "s", Some("e"), None), base);
+        assert_ne!(key(&pipeline(&[]), "t", Some("d"), None, None), base);
+        assert_ne!(key(&pipeline(&[]), "s", Some("e"), None, None), base);
+        let laid = |path: &str, digest| {
+            let set = format!("coregistration.reference={path}");
+            key(&pipeline(&[&set]), "s", Some("d"), None, Some(digest))
+        };
+        assert_ne!(laid("Cargo.toml", "r"), base);
+        assert_eq!(laid("Cargo.toml", "r"), laid("Cargo.lock", "r"));
+        assert_ne!(laid("Cargo.toml", "r"), laid("Cargo.toml", "q"));
     }
 }

@@ -204,7 +204,7 @@ fn sources<'a>(
         .map(|(k, (input, located))| {
             let started = Instant::now();
             let (located, source) =
-                located.unit(plan, input, l.pixel_m, window).within(|c| c.stage = Some("geometry"))?;
+                located.unit(plan, &plan.crs, input, l.pixel_m, window).within(|c| c.stage = Some("geometry"))?;
             out.seconds.locate += started.elapsed().as_secs_f64();
             let from = match (source, &located) {
                 (None, _) => From::Nowhere,

@@ -14,13 +14,15 @@ use crate::scene::{Part, Scene, SensorModel};
 /// Most cells of one scene, as a bounding box: 1000 × 1000 of them are 7680 km a side.
 const MAX_CELLS: f64 = 1e6;
 
-/// The cells of the grid that the outline of a scene touches, northern row first.
+/// The cells of the grid that the outline of a scene touches, or would touch if it were moved by up to `margin_m`, northern
+/// row first.
 pub fn of_scene(
     scene: &Scene,
     pipeline: &Pipeline,
     layers: &[Layer],
     crs: &Crs,
     outline: &[(f64, f64)],
+    margin_m: f64,
 ) -> Result<Vec<Cell>> {
     if pipeline.geometry.mode == Mode::Native {
         return native_cells(scene, layers, crs);
@@ -30,6 +32,8 @@ pub fn of_scene(
     let ring = ortho::to_crs(outline, crs)?;
     let hull = hull_of(&ring);
     let b = bounds(&hull);
+    let margin = margin_m * map_units_per_metre(crs, outline);
+    let b = [b[0] - margin, b[1] - margin, b[2] + margin, b[3] + margin];
     let count = ((b[2] - b[0]) / grid.edge_m + 1.0) * ((b[3] - b[1]) / grid.edge_m + 1.0);
     if count.is_nan() || count > MAX_CELLS {
         return Err(EngineError::TooManyCells { cells: count, limit: MAX_CELLS }.into());
@@ -38,7 +42,7 @@ pub fn of_scene(
     for square in grid.cells_in(b) {
         let e = grid.edge_m;
         let (x0, y0) = (square.i as f64 * e, square.j as f64 * e);
-        if !touches(&hull, [x0, y0, x0 + e, y0 + e]) {
+        if !touches(&hull, [x0 - margin, y0 - margin, x0 + e + margin, y0 + e + margin]) {
             continue;
         }
         let lattices: Option<Vec<Lattice>> = layers.iter().map(|l| grid.lattice(&square, l.pixel_m)).collect();
@@ -47,6 +51,12 @@ pub fn of_scene(
         cells.push(Cell { name: grid.name(&square), place: CellPlace::Square(grid.clone(), square), lattices });
     }
     Ok(cells)
+}
+
+/// How much longer a metre is on the map, about: in Mercator's projection much. `outline` in longitude and latitude.
+fn map_units_per_metre(crs: &Crs, outline: &[(f64, f64)]) -> f64 {
+    let steepest = outline.iter().map(|p| p.1.abs()).fold(0.0, f64::max).min(85.0);
+    if crs.epsg() == Some(3857) { 1.0 / steepest.to_radians().cos() } else { 1.01 }
 }
 
 /// True when a convex polygon and a rectangle have points in common: no edge of either separates them.

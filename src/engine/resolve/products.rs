@@ -151,27 +151,7 @@ pub fn layers(
                     provenance: conversion.provenance,
                 });
             }
-            let placement = placement(part, pipeline.geometry.mode)?;
-            let saturation = calibrate::saturation_dn(part).map(|v| v as f32);
-            let pixel_area_m2 = match &part.sensor_model {
-                SensorModel::Rpc(rpc) => {
-                    Sensor::from(&**rpc).pixel_area_m2((part.rows, part.cols)).within(|c| c.stage = Some("geometry"))?
-                }
-                SensorModel::Projected { crs, transform } => {
-                    let y = transform.world_from_pixel(part.cols as f64 / 2.0, part.rows as f64 / 2.0).1;
-                    pixel_area_m2(crs, *transform, y)
-                }
-                SensorModel::Unknown { .. } => 0.0,
-            };
-            inputs.push(Input {
-                part: k,
-                first_plane,
-                bands,
-                fill: part.fill.map(|f| f as f32),
-                saturation,
-                placement,
-                pixel_area_m2,
-            });
+            inputs.push(Input { first_plane, bands, ..placed(k, part, pipeline.geometry.mode)? });
         }
         for input in inputs.iter().filter(|_| !native) {
             let ratio = pixel / input.pixel_area_m2.sqrt();
@@ -205,6 +185,45 @@ pub fn layers(
         });
     }
     Ok(layers)
+}
+
+/// Part `k` of a scene, without bands.
+fn placed(k: usize, part: &Part, mode: Mode) -> Result<Input> {
+    let placement = placement(part, mode)?;
+    let pixel_area_m2 = match &part.sensor_model {
+        SensorModel::Rpc(rpc) => {
+            Sensor::from(&**rpc).pixel_area_m2((part.rows, part.cols)).within(|c| c.stage = Some("geometry"))?
+        }
+        SensorModel::Projected { crs, transform } => {
+            let y = transform.world_from_pixel(part.cols as f64 / 2.0, part.rows as f64 / 2.0).1;
+            pixel_area_m2(crs, *transform, y)
+        }
+        SensorModel::Unknown { .. } => 0.0,
+    };
+    Ok(Input {
+        part: k,
+        first_plane: 0,
+        bands: Vec::new(),
+        fill: part.fill.map(|f| f as f32),
+        saturation: calibrate::saturation_dn(part).map(|v| v as f32),
+        placement,
+        pixel_area_m2,
+    })
+}
+
+/// One band of a scene that has it, in DN: what is compared and not made.
+pub fn input(scene: &Scene, pipeline: &Pipeline, role: Role, light: Option<&Illumination>) -> Result<Input> {
+    let missing = || EngineError::NotCompared { role, has: has(scene) };
+    let (k, part) = parts_of(scene, &BTreeSet::from([role])).into_iter().next().ok_or_else(missing)?;
+    let band = part.bands.iter().find(|b| b.role == role).ok_or_else(missing)?;
+    let conversion = conversion(band, Level::Dn, light, &options(pipeline))?;
+    let bands = vec![InputBand {
+        raster: Arc::new(Raster::open(&band.file)?),
+        index: band.index,
+        linear: conversion.linear,
+        provenance: conversion.provenance,
+    }];
+    Ok(Input { bands, ..placed(k, part, pipeline.geometry.mode)? })
 }
 
 fn placement(part: &Part, mode: Mode) -> Result<Placement> {

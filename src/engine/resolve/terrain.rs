@@ -89,6 +89,29 @@ pub fn open(
     Ok(Terrain::Dem { heights: dem, range: (range.0 - margin, range.1 + margin), geoid })
 }
 
+/// Makes sure that terrain covers images whose sensors were corrected after it was opened.
+///
+/// # Errors
+/// [`ReadError::DoesNotCover`], and sensors that see no ground.
+pub fn still_covers(terrain: &Terrain, sensors: &[(Sensor, (usize, usize))]) -> Result<()> {
+    let Terrain::Dem { heights, .. } = terrain else { return Ok(()) };
+    let mut points = Vec::new();
+    for (sensor, image) in sensors {
+        for height in super::heights(terrain) {
+            points.extend(ortho::outline(sensor, *image, height)?);
+        }
+    }
+    if points.is_empty() {
+        return Ok(());
+    }
+    unwrap(&mut points);
+    let ((low, high), last) = (dem_positions(heights, &points)?, heights.last());
+    if low.0 < 0.0 || low.1 < 0.0 || high.0 > last.0 || high.1 > last.1 {
+        return Err(not_covered(heights, &points).into());
+    }
+    Ok(())
+}
+
 fn geoid(path: &Path, around: [f64; 4]) -> Result<Geoid> {
     let grid = Arc::new(Heights::open(path)?);
     let last = grid.last();
