@@ -205,14 +205,14 @@ mod tests {
     fn windows_that_agree_to_hundredths_outvote_those_that_are_off_by_tenths() {
         let shift = Correction::shift(2.0, -1.0);
         let mut all = ties(30, 0, 0.01, &shift);
-        // Half of them are off, by up to half a pixel and mostly to one side.
+        // A third of them are off, by up to half a pixel and mostly to one side.
         let mut draw = Draw(5);
-        for t in &mut all[..14] {
+        for t in &mut all[..10] {
             t.image = (t.image.0 + 0.1 + 0.4 * draw.uniform(), t.image.1 - 0.5 * draw.uniform());
         }
         let mean = least_squares(&all, Model::Shift).unwrap();
         let middle = least_absolute(&all, Model::Shift, mean);
-        assert!((mean.col[0] - 2.0).abs() > 0.1, "{mean:?}");
+        assert!((mean.col[0] - 2.0).abs() > 0.07, "{mean:?}");
         assert!((middle.col[0] - 2.0).hypot(middle.row[0] + 1.0) < 0.02, "{middle:?}");
         let affine = ties(30, 0, 0.01, &TRUE);
         let fit = least_absolute(&affine, Model::Affine, least_squares(&affine, Model::Affine).unwrap());

@@ -239,12 +239,13 @@ pub(super) mod tests {
         let shifts = [(0.0, 0.0), (0.5, -0.25), (0.31, 0.77), (-2.4, 3.15), (7.62, -5.21), (-19.87, 23.44)];
         for (k, shift) in shifts.into_iter().enumerate() {
             let ground = Ground::new(k as u64 + 3);
-            let a = ground.window(128, (0.0, 0.0), 0.1, 77);
+            // Noise of a hundredth of the contrast.
+            let a = ground.window(128, (0.0, 0.0), 0.05, 77);
             // Another sun and another gain: brightness is no evidence. The second time it is cut where the first found it.
             let mut whole = (0.0, 0.0);
             for limit in [0.5, 0.02] {
                 let left = (shift.0 - whole.0, shift.1 - whole.1);
-                let b: Vec<f32> = ground.window(128, left, 0.1, 99).iter().map(|v| 3.0 * v - 800.0).collect();
+                let b: Vec<f32> = ground.window(128, left, 0.05, 99).iter().map(|v| 3.0 * v - 800.0).collect();
                 let found = correlator.shift(&a, &b).unwrap();
                 let error = (found.col - left.0).hypot(found.row - left.1);
                 assert!(error < limit, "{error} px: {found:?} for {left:?}");
