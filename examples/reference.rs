@@ -344,6 +344,10 @@ fn kind(schema: &Value, property: &Value) -> String {
         _ => definition["oneOf"].as_array().into_iter().flatten().filter_map(|o| o["const"].as_str()).collect(),
     };
     match (words.len(), referred) {
+        (0, Some(choice)) if choice["anyOf"].is_array() => {
+            let each = choice["anyOf"].as_array().into_iter().flatten().map(|c| kind(schema, c));
+            return each.collect::<Vec<_>>().join(" or ");
+        }
         (0, Some(_)) => return "table".into(),
         (0, None) => {}
         (1..=8, _) => return words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
@@ -359,6 +363,7 @@ fn kind(schema: &Value, property: &Value) -> String {
             words if words.starts_with('`') => format!("list of {words}"),
             name => format!("list of {name}s"),
         },
+        "object" if property["additionalProperties"]["$ref"].is_string() => "table".into(),
         "object" => "table of numbers by role".into(),
         name => name.into(),
     }

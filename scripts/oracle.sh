@@ -14,7 +14,8 @@ if [ ! -e "$venv/ready" ]; then
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' \
         || { echo "error: Python 3.12 or newer is needed; name one with PYTHON=" >&2; exit 1; }
     "$python" -m venv --clear "$venv"
-    "$venv/bin/pip" install -q gdal-wheel numpy spyndex rio-cogeo rio-tiler morecantile jsonschema referencing rpcm
+    "$venv/bin/pip" install -q gdal-wheel numpy scipy scikit-image spyndex rio-cogeo rio-tiler morecantile jsonschema \
+        referencing rpcm
     touch "$venv/ready"
 fi
 command -v strace > /dev/null || (. scripts/servers/common.sh && install_packages strace)

@@ -10,6 +10,7 @@
 //! Each family stands in one file with a plain `f64` reference in its tests.
 #![forbid(unsafe_code)]
 
+pub mod correlate;
 pub mod expression;
 pub mod height;
 pub mod lattice;

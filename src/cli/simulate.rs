@@ -30,6 +30,15 @@ pub struct Args {
     /// Acquisition time. [default: 2026-07-15T02:30:00Z, at night 2026-07-15T14:30:00Z]
     #[arg(long)]
     time: Option<jiff::Timestamp>,
+    /// Other crops on the same fields, and other noise, as at another date; 0 for those of the seed. By day only.
+    #[arg(long, default_value_t = 0, value_name = "N", conflicts_with = "night")]
+    season: u64,
+    /// Share of the scene under a cloud, 0 to 1. By day only.
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", conflicts_with = "night")]
+    cloud: f64,
+    /// Lines and samples, in multispectral pixels, by which the written RPC are wrong: a pointing error. [default: 0 0]
+    #[arg(long, num_args = 2, value_names = ["LINES", "SAMPLES"], allow_negative_numbers = true)]
+    rpc_shift: Option<Vec<f64>>,
     /// Tilt of the satellite across its track, degrees.
     #[arg(long, default_value_t = 8.0, value_name = "DEG", allow_negative_numbers = true)]
     roll: f64,
@@ -80,6 +89,10 @@ pub fn run(args: &Args) -> Outcome {
         *pan = !args.no_pan;
     }
     options.seed = args.seed;
+    (options.season, options.cloud) = (args.season, args.cloud);
+    if let Some([lines, samples]) = args.rpc_shift.as_deref() {
+        options.rpc_shift_px = (*lines, *samples);
+    }
     (options.mss_cols, options.mss_rows) = args.size;
     options.gsd_m = args.gsd.unwrap_or(options.gsd_m);
     if let Some([lon, lat]) = args.center.as_deref() {

@@ -3,6 +3,7 @@
 //! Two steps, never mixed: [`parse`] turns text into a [`Pipeline`] or **every** mistake in it at once; the engine then
 //! resolves it against a scene. Nothing here opens a scene, so `check` needs none.
 
+pub mod coregistration;
 mod geoid;
 mod height;
 mod mistakes;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
+pub use coregistration::{Coregistration, OnWeak, ReferenceBand};
 pub use height::{Datum, Dem, Height};
 pub use mistakes::Mistake;
 pub use overrides::apply as apply_override;
@@ -37,6 +39,9 @@ pub struct Pipeline {
     pub radiometry: Radiometry,
     /// `[geometry]`
     pub geometry: Geometry,
+    /// `[coregistration]`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coregistration: Option<Coregistration>,
     /// `[night]`
     pub night: Night,
     /// `[[product]]`
@@ -143,6 +148,7 @@ pub fn parse(text: &str, path: &Path, base: &Path, sets: &[String]) -> Result<Pi
         problem: e.to_string().trim_end().replace('\n', "\n  "),
     })?;
     sections::anchor_paths(&mut table, base);
+    coregistration::anchor(&mut table, base);
     for set in sets {
         overrides::apply(&mut table, set)?;
     }
@@ -170,6 +176,10 @@ fn check(mut table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
     let input: Option<Input> = section(&table, "input", Some(Input::default()), &mut found);
     let radiometry: Option<Radiometry> = section(&table, "radiometry", Some(Radiometry::default()), &mut found);
     let mut geometry: Option<Geometry> = section(&table, "geometry", None, &mut found);
+    let coregistration: Option<Option<Coregistration>> = match table.get("coregistration") {
+        Some(v) => value(v.clone(), "coregistration", &mut found).map(Some),
+        None => Some(None),
+    };
     let night: Option<Night> = section(&table, "night", Some(Night::default()), &mut found);
     let output: Option<Output> = section(&table, "output", Some(Output::default()), &mut found);
     let mut products = Vec::new();
@@ -185,6 +195,9 @@ fn check(mut table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
     if let Some(g) = &mut geometry {
         g.check(&mut found);
         g.complete(&mut found);
+    }
+    if let Some(Some(c)) = &coregistration {
+        c.check(geometry.as_ref(), &mut found);
     }
     if let Some(r) = &radiometry {
         r.check(&mut found);
@@ -203,12 +216,27 @@ fn check(mut table: toml::Table) -> Result<Pipeline, Vec<Mistake>> {
             found.push(Mistake::new(format!("product.{}", p.name), "two products have this name; give each its own"));
         }
     }
-    match (name, description, input, radiometry, geometry, night, output) {
-        (Some(name), Some(description), Some(input), Some(radiometry), Some(geometry), Some(night), Some(output))
-            if found.is_empty() =>
-        {
-            Ok(Pipeline { name, description, input, radiometry, geometry, night, product: products, output })
-        }
+    match (name, description, input, radiometry, geometry, coregistration, night, output) {
+        (
+            Some(name),
+            Some(description),
+            Some(input),
+            Some(radiometry),
+            Some(geometry),
+            Some(coregistration),
+            Some(night),
+            Some(output),
+        ) if found.is_empty() => Ok(Pipeline {
+            name,
+            description,
+            input,
+            radiometry,
+            geometry,
+            coregistration,
+            night,
+            product: products,
+            output,
+        }),
         _ => {
             found.sort_by(|a, b| a.path.cmp(&b.path));
             found.dedup();

@@ -7,6 +7,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::coregistration::Coregistration;
 use super::height::Height;
 use super::product::Product;
 use super::{Mistake, bad_name};
@@ -38,6 +39,9 @@ pub(super) struct File {
     radiometry: Radiometry,
     /// Where the pixels of the products are.
     geometry: Geometry,
+    /// What scenes are laid upon. Default: nothing; they lie where their sensor model puts them.
+    #[serde(default)]
+    coregistration: Option<Coregistration>,
     /// What is dark and what is lit, for products of kind `night`.
     #[serde(default)]
     night: Night,

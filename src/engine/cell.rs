@@ -52,7 +52,9 @@ impl OpenCell {
             };
             let inputs = layer.inputs.iter();
             located.push(
-                inputs.map(|i| Located::new(&plan, i, layer.pixel_m, lattice, native)).collect::<Result<Vec<_>>>()?,
+                inputs
+                    .map(|i| Located::new(&plan, &plan.crs, i, layer.pixel_m, lattice, native))
+                    .collect::<Result<Vec<_>>>()?,
             );
             first_file.push(files.len());
             for product in &layer.products {

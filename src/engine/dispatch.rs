@@ -23,6 +23,7 @@ use crate::error::{Class, Error, Result, ResultExt};
 use crate::read;
 use crate::scene::{Delivery, Unpacked};
 use crate::store::Store;
+use crate::survey::coregister::Registration;
 
 /// How to run; nothing here changes a pixel.
 #[derive(Debug, Clone)]
@@ -269,9 +270,15 @@ impl Dispatcher<'_> {
         if !missing.is_empty() {
             let started = Instant::now();
             let memory = self.budget.reserve(plan.survey_bytes());
-            let survey = self.pool.install(|| look::survey(&plan))?;
+            let (survey, warnings) = self.pool.install(|| look::survey(&plan))?;
             drop(memory);
-            look::settle(&mut plan, survey);
+            for w in &warnings {
+                self.progress.warning(&plan.scene.id, w);
+            }
+            outcome.warnings.extend(warnings.iter().cloned());
+            plan.warnings.extend(warnings);
+            outcome.coregistration = survey.coregistration.as_ref().map(Registration::summary);
+            look::settle(&mut plan, survey)?;
             outcome.stage_seconds.survey = started.elapsed().as_secs_f64();
         }
         let plan = Arc::new(plan);

@@ -16,14 +16,29 @@ const EPOCHS: [(&str, u32); 7] =
 /// Version of the arithmetic that finds hidden ground; it counts where terrain can hide any.
 const OCCLUSION: u32 = 1;
 
+/// Version of co-registration. It counts only where that is asked for.
+const COREGISTER_EPOCH: u32 = 1;
+
 /// Digest of a pipeline and the identities of its inputs. Threads, memory, paths and versions do not enter. `hides` says
 /// that terrain may hide ground, and that a product tells of it.
-pub fn key(pipeline: &Pipeline, scene: &str, dem: Option<&str>, geoid: Option<&str>, hides: bool) -> String {
+pub fn key(
+    pipeline: &Pipeline,
+    scene: &str,
+    dem: Option<&str>,
+    geoid: Option<&str>,
+    reference: Option<&str>,
+    hides: bool,
+) -> String {
+    let coregistered = pipeline.coregistration.is_some();
     let mut pipeline = serde_json::to_value(pipeline).unwrap_or(Value::Null);
     if let Some(height) = pipeline.pointer_mut("/geometry/height").and_then(Value::as_object_mut) {
         // Where the files stand says nothing about what is in them; their digests do.
         height.remove("dem");
         height.remove("geoid");
+    }
+    if let Some(section) = pipeline.pointer_mut("/coregistration").and_then(Value::as_object_mut) {
+        section.remove("reference");
+        section.remove("asset");
     }
     for (section, field) in [("/output", "url"), ("", "description"), ("/input", "identity")] {
         if let Some(object) = pipeline.pointer_mut(section).and_then(Value::as_object_mut) {
@@ -40,6 +55,9 @@ pub fn key(pipeline: &Pipeline, scene: &str, dem: Option<&str>, geoid: Option<&s
     });
     if hides {
         all["occlusion"] = json!(OCCLUSION);
+    }
+    if coregistered {
+        all["coregister"] = json!([COREGISTER_EPOCH, reference]);
     }
     hex(&Sha256::digest(all.to_string().as_bytes()))
 }
@@ -61,7 +79,7 @@ mod tests {
 
     #[test]
     fn only_what_changes_pixels_changes_the_key() {
-        let of = |sets: &[&str]| key(&pipeline(sets), "s", Some("d"), None, false);
+        let of = |sets: &[&str]| key(&pipeline(sets), "s", Some("d"), None, None, false);
         let base = of(&[]);
         assert_eq!(base.len(), 64);
         for same in
@@ -74,8 +92,15 @@ mod tests {
         {
             assert_ne!(of(&[other]), base, "{other}");
         }
-        assert_ne!(key(&pipeline(&[]), "t", Some("d"), None, false), base);
-        assert_ne!(key(&pipeline(&[]), "s", Some("e"), None, false), base);
-        assert_ne!(key(&pipeline(&[]), "s", Some("d"), None, true), base);
+        assert_ne!(key(&pipeline(&[]), "t", Some("d"), None, None, false), base);
+        assert_ne!(key(&pipeline(&[]), "s", Some("e"), None, None, false), base);
+        assert_ne!(key(&pipeline(&[]), "s", Some("d"), None, None, true), base);
+        let laid = |path: &str, digest| {
+            let set = format!("coregistration.reference={path}");
+            key(&pipeline(&[&set]), "s", Some("d"), None, Some(digest), false)
+        };
+        assert_ne!(laid("Cargo.toml", "r"), base);
+        assert_eq!(laid("Cargo.toml", "r"), laid("Cargo.lock", "r"));
+        assert_ne!(laid("Cargo.toml", "r"), laid("Cargo.toml", "q"));
     }
 }

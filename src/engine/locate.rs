@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use fieldglow_kernels::height::{self, Surface};
 
-use super::plan::{Geoid, Hides, Input, Layer, Placement, ScenePlan, Terrain};
+use super::plan::{Geoid, Hides, Input, Placement, ScenePlan, Terrain};
 use crate::error::Result;
 use crate::geometry::ortho::{Ground, Ortho, Position, RowScratch, UnitHeights};
 use crate::geometry::projected::{Projected, ToPixels};
@@ -75,16 +75,17 @@ pub fn undulation(geoid: &Geoid, lon: f64, lat: f64) -> f64 {
     out[0]
 }
 
-/// Calls `f` with the way from the grid to the ground, on this thread's transforms.
+/// Calls `f` with the way from a grid in `crs` to the ground, on this thread's transforms.
 fn with_ground<T>(
     plan: &ScenePlan,
+    crs: &Crs,
     input: &Input,
     pixel_m: f64,
     f: impl FnOnce(&Ground<'_>) -> Result<T, GeometryError>,
 ) -> Result<T> {
-    let geographic = transform(&plan.crs, &Crs::wgs84())?;
+    let geographic = transform(crs, &Crs::wgs84())?;
     let (dem, geoid) = match &plan.terrain {
-        Terrain::Dem { heights, geoid, .. } => (Some((transform(&plan.crs, heights.crs())?, heights)), geoid.as_ref()),
+        Terrain::Dem { heights, geoid, .. } => (Some((transform(crs, heights.crs())?, heights)), geoid.as_ref()),
         _ => (None, None),
     };
     let position = dem.as_ref().map(|(_, heights)| move |x: f64, y: f64| heights.position(x, y));
@@ -103,10 +104,11 @@ fn with_ground<T>(
 }
 
 impl Located {
-    /// Geometry of an input over the lattice of a cell. `native` is the window of the part where the placement is
+    /// Geometry of an input over a lattice in `crs`, such as that of a cell. `native` is the window of the part where the placement is
     /// [`Placement::Same`].
     pub fn new(
         plan: &ScenePlan,
+        crs: &Crs,
         input: &Input,
         pixel_m: f64,
         lattice: &Lattice,
@@ -116,12 +118,12 @@ impl Located {
         let image = (part.rows, part.cols);
         match &input.placement {
             Placement::Sensor(sensor) => {
-                with_ground(plan, input, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, g))
+                with_ground(plan, crs, input, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, g))
                     .map(|o| Self::Ortho(Box::new(o)))
             }
-            Placement::Map { crs, transform: affine, snapped } => {
-                let t = transform(&plan.crs, crs)?;
-                Ok(Self::Map(Projected::new(image, *lattice, &to_pixels(&t, crs, *affine, snapped.is_some(), image))?))
+            Placement::Map { crs: own, transform: affine, snapped } => {
+                let t = transform(crs, own)?;
+                Ok(Self::Map(Projected::new(image, *lattice, &to_pixels(&t, own, *affine, snapped.is_some(), image))?))
             }
             Placement::Same => {
                 let whole = Window::new(0, 0, part.rows, part.cols);
@@ -130,20 +132,23 @@ impl Located {
         }
     }
 
-    /// Geometry of a unit, and the source pixels it needs (`None` when there are none). Reads the heights under it.
+    /// Geometry of a unit, and the source pixels it needs (`None` when there are none). Reads the heights under it, and finds
+    /// what they hide if that is to be told.
     pub fn unit(
         &self,
         plan: &ScenePlan,
+        crs: &Crs,
         input: &Input,
-        layer: &Layer,
+        pixel_m: f64,
+        tells_states: bool,
         window: Window,
     ) -> Result<(UnitLocated<'_>, Option<Window>)> {
         let part = &plan.scene.parts[input.part];
         let image = (part.rows, part.cols);
         match (self, &input.placement) {
             (Self::Ortho(ortho), _) => {
-                let unit = with_ground(plan, input, layer.pixel_m, |g| ortho.unit(window, g))?;
-                let heights = unit_heights(&plan.terrain, &unit, layer.tells_states())?;
+                let unit = with_ground(plan, crs, input, pixel_m, |g| ortho.unit(window, g))?;
+                let heights = unit_heights(&plan.terrain, &unit, tells_states)?;
                 let range = match &heights {
                     UnitHeights::Constant(h) => Some((*h, *h)),
                     UnitHeights::Dem { range, .. } => *range,
@@ -151,9 +156,9 @@ impl Located {
                 let source = range.and_then(|r| unit.source_window(r));
                 Ok((UnitLocated::Ortho(unit, heights), source))
             }
-            (Self::Map(projected), Placement::Map { crs, transform: affine, snapped }) => {
-                let t = transform(&plan.crs, crs)?;
-                let unit = projected.unit(window, &to_pixels(&t, crs, *affine, snapped.is_some(), image))?;
+            (Self::Map(projected), Placement::Map { crs: own, transform: affine, snapped }) => {
+                let t = transform(crs, own)?;
+                let unit = projected.unit(window, &to_pixels(&t, own, *affine, snapped.is_some(), image))?;
                 let source = unit.source_window();
                 Ok((UnitLocated::Map(unit), source))
             }

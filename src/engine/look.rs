@@ -6,12 +6,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Input, InputBand, Layer, ScenePlan};
-use super::show;
+use super::{register, show};
 use crate::catalog;
 use crate::config::Pipeline;
 use crate::error::{Result, ResultExt};
 use crate::product::{Program, above};
-use crate::scene::Role;
+use crate::scene::{Role, Warning};
 use crate::survey::{self, Request, Survey};
 
 /// A survey as it stands in the scene's folder.
@@ -21,7 +21,7 @@ pub struct Document {
     pub schema: u32,
     /// Key of the scene and the configuration it is of.
     pub key: String,
-    /// Unit of all numbers.
+    /// Unit of dark levels and ranges.
     pub unit: String,
     /// What was found.
     #[serde(flatten)]
@@ -53,8 +53,12 @@ pub fn request(pipeline: &Pipeline, layers: &[Layer]) -> Request {
     request
 }
 
-/// Bytes of the samples of all bands.
+/// Bytes of the samples of all bands, and of co-registration, which comes after them.
 pub fn bytes(plan: &ScenePlan) -> u64 {
+    samples_bytes(plan).max(register::bytes(plan))
+}
+
+fn samples_bytes(plan: &ScenePlan) -> u64 {
     plan.request.bands().into_iter().filter_map(|role| input_of(plan, role)).map(|(i, _)| i).fold(0, |sum, input| {
         let part = &plan.scene.parts[input.part];
         let pixels: usize = survey::windows(part.rows, part.cols).iter().map(|w| w.pixels()).sum();
@@ -63,11 +67,11 @@ pub fn bytes(plan: &ScenePlan) -> u64 {
     })
 }
 
-/// The survey of a scene. Uses the current rayon pool.
+/// The survey of a scene, and what is odd about it. Uses the current rayon pool.
 ///
 /// # Errors
 /// Reading faults, and what the survey says.
-pub fn survey(plan: &ScenePlan) -> Result<Survey> {
+pub fn survey(plan: &ScenePlan) -> Result<(Survey, Vec<Warning>)> {
     let bands: Vec<Role> = plan.request.bands().into_iter().collect();
     let look = |role: &Role| band(plan, *role).within(|c| (c.stage, c.band) = (Some("survey"), Some(role.to_string())));
     let found: Vec<Result<Survey>> = bands.par_iter().map(look).collect();
@@ -76,7 +80,9 @@ pub fn survey(plan: &ScenePlan) -> Result<Survey> {
     for one in found {
         all.merge(one?);
     }
-    Ok(all)
+    let (registration, warning) = register::measure_or_skip(plan)?;
+    all.coregistration = registration;
+    Ok((all, warning.into_iter().collect()))
 }
 
 fn band(plan: &ScenePlan, role: Role) -> Result<Survey> {
@@ -107,7 +113,11 @@ fn input_of(plan: &ScenePlan, role: Role) -> Option<(&Input, &InputBand)> {
 }
 
 /// Puts the answers of a survey into the plan.
-pub fn settle(plan: &mut ScenePlan, survey: Survey) {
+///
+/// # Errors
+/// When a corrected sensor model has no ground any more.
+pub fn settle(plan: &mut ScenePlan, survey: Survey) -> Result<()> {
+    register::settle(plan, &survey)?;
     let night = &Arc::clone(&plan.pipeline).night;
     for layer in &mut plan.layers {
         let (roles, linear) = (layer.roles.clone(), layer.linear());
@@ -137,5 +147,6 @@ pub fn settle(plan: &mut ScenePlan, survey: Survey) {
         }
     }
     let document = || Document { schema: 1, key: plan.key.clone(), unit: "DN".into(), survey };
-    plan.survey = (!plan.request.is_empty()).then(document);
+    plan.survey = (!plan.request.is_empty() || plan.register.is_some()).then(document);
+    Ok(())
 }

@@ -21,6 +21,7 @@ mod look;
 mod night;
 pub mod plan;
 mod publish;
+pub mod register;
 mod remote;
 pub mod report;
 mod resolve;
@@ -72,6 +73,16 @@ pub enum EngineError {
         product: String,
         /// Degrees above the horizon.
         elevation: f64,
+    },
+    /// The band that is to be compared with a reference is not there.
+    #[error(
+        "the scene has no band {role} to compare with its reference (it has {has}); choose another `band` in the `[coregistration]` section"
+    )]
+    NotCompared {
+        /// The band.
+        role: Role,
+        /// What the scene has.
+        has: String,
     },
     /// No product is left.
     #[error("none of the products can be made from this scene (it has {has})")]

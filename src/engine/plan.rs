@@ -27,6 +27,8 @@ pub struct ScenePlan {
     pub key: String,
     /// What has to be known of the scene before its pixels are made.
     pub request: Request,
+    /// What it is laid upon.
+    pub register: Option<super::register::Register>,
     /// What the first look at it found; `None` until it was taken.
     pub survey: Option<super::look::Document>,
     /// Digest of the input.
@@ -76,6 +78,7 @@ impl Layer {
 }
 
 /// Some bands of one part.
+#[derive(Clone)]
 pub struct Input {
     /// Position of the part in the scene.
     pub part: usize,
@@ -94,6 +97,7 @@ pub struct Input {
 }
 
 /// One band to read.
+#[derive(Clone)]
 pub struct InputBand {
     /// The file.
     pub raster: Arc<Raster>,

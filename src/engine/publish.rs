@@ -382,7 +382,13 @@ fn lineage(plan: &ScenePlan) -> String {
         (Mode::Grid, _) => "resampled to the grid, bilinear",
         (Mode::Native, _) => "in the pixels of the delivery",
     };
-    format!("{level}; {place}; overviews by average over valid pixels")
+    let registration = plan.survey.as_ref().and_then(|d| d.survey.coregistration.as_ref());
+    let laid = match registration {
+        Some(r) if r.to_reference.is_some() => "; co-registered to a reference",
+        Some(r) if r.between_parts.is_some() => "; its parts co-registered",
+        _ => "",
+    };
+    format!("{level}; {place}{laid}; overviews by average over valid pixels")
 }
 
 fn extras(plan: &ScenePlan) -> Map<String, Value> {
@@ -431,6 +437,9 @@ fn extras(plan: &ScenePlan) -> Map<String, Value> {
         ("fieldglow:geometry", geometry),
     ] {
         map.insert(key.to_owned(), value);
+    }
+    if let Some(r) = plan.survey.as_ref().and_then(|d| d.survey.coregistration.as_ref()) {
+        map.insert("fieldglow:coregistration".into(), json!(r.summary()));
     }
     map
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::error::{Class, Context, Error, chain};
 use crate::scene::Warning;
 use crate::store;
+use crate::survey::coregister::Registration;
 
 /// Listens to a run. Called from several threads; must not block.
 pub trait Progress: Sync {
@@ -142,6 +143,9 @@ pub struct SceneOutcome {
     pub cells_empty: usize,
     /// Cells that were not asked for (`--cells`, `--aoi`).
     pub cells_left_out: usize,
+    /// How it was laid upon its reference; none where that was not asked for, or was not needed as its cells stood already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coregistration: Option<Registration>,
     /// Bytes stored.
     pub bytes_written: u64,
     /// Bytes of images unpacked from archives or fetched from URLs for it, gone when it ended.
@@ -175,6 +179,7 @@ impl SceneOutcome {
             cells_unchanged: 0,
             cells_empty: 0,
             cells_left_out: 0,
+            coregistration: None,
             bytes_written: 0,
             unpacked_bytes: 0,
             reads: Reads::default(),

@@ -203,7 +203,8 @@ fn sources<'a>(
         .enumerate()
         .map(|(k, (input, located))| {
             let started = Instant::now();
-            let (located, source) = located.unit(plan, input, l, window).within(|c| c.stage = Some("geometry"))?;
+            let unit = located.unit(plan, &plan.crs, input, l.pixel_m, l.tells_states(), window);
+            let (located, source) = unit.within(|c| c.stage = Some("geometry"))?;
             out.seconds.locate += started.elapsed().as_secs_f64();
             let from = match (source, &located) {
                 (None, _) => From::Nowhere,

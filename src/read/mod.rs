@@ -8,6 +8,7 @@
 mod account;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
+mod reference;
 mod shapes;
 mod sheet;
 mod terrain;
@@ -23,6 +24,7 @@ use gdal::{Dataset, DatasetOptions, GdalOpenFlags};
 use tiff::{BlockCache, Fault, Reader, Sample};
 
 pub use account::Account;
+pub use reference::Reference;
 pub use shapes::Shapes;
 pub use sheet::Sheet;
 pub use terrain::{HeightWindow, Heights};
@@ -77,6 +79,14 @@ pub enum ReadError {
     /// A vector file cannot be used.
     #[error("`{path}` {reason}")]
     Shapes {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A raster cannot serve for what it is given.
+    #[error("`{path}` {reason}")]
+    Unfit {
         /// The file.
         path: PathBuf,
         /// Why, and what to do.

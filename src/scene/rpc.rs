@@ -77,7 +77,7 @@ impl Rpc {
 /// # Reference
 /// Grodecki and Dial, Block adjustment of high-resolution satellite images described by rational polynomials,
 /// Photogrammetric Engineering & Remote Sensing 69 (1), 2003.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct Correction {
     /// Constant, factor of the column and factor of the row that make the column.
     pub col: [f64; 3],

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::land::{BANDS, Land, PAN_MIX};
 use super::patches;
 use super::radiometry::{DATA_BITS, Detector, Response};
+use super::random::hash;
 use super::render::{Sampler, Scenery};
 use super::subject::{BandSpec, Layer, PartSpec, Place, Sections, Subject, Words};
 use super::sun::SunPosition;
@@ -44,8 +45,11 @@ pub(super) struct Day {
 impl Day {
     /// The day of these options, with the panchromatic image or without.
     pub(super) fn new(options: &Options, pan: bool) -> Self {
-        let (noise_dn, seed) = (options.noise_dn, options.seed);
-        Self { land: Land::new(seed), sun: options.sun(), pan, noise_dn, seed }
+        let noise_dn = options.noise_dn;
+        let seed = if options.season == 0 { options.seed } else { hash(options.seed, options.season) };
+        let area_m2 = options.gsd_m.powi(2) * (options.mss_rows * options.mss_cols) as f64;
+        let land = Land::new(options.seed).at_season(options.season).under_cloud(options.cloud * area_m2);
+        Self { land, sun: options.sun(), pan, noise_dn, seed }
     }
 
     fn reflectance(&self, bands: Range<usize>) -> Reflection<'_> {

@@ -59,6 +59,11 @@ pub(super) const LOT_M: [f64; 2] = [24.0, 18.0];
 const FOREST_PERCENT: u64 = 9;
 const TOWN_PERCENT: u64 = 8;
 
+/// Reflectance of a cloud in all bands, the width of its rim, through which the ground shines, and of its billows, metres.
+const CLOUD: f32 = 0.5;
+const CLOUD_RIM_M: f64 = 150.0;
+const CLOUD_BILLOW_M: f64 = 90.0;
+
 /// What a point of the ground is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cover {
@@ -72,6 +77,7 @@ pub(super) enum Cover {
     Road,
     Track,
     River,
+    Cloud,
 }
 
 /// A rectangle in the field direction that one field fills, roads and river aside.
@@ -96,6 +102,8 @@ struct Block {
 #[derive(Debug, Clone)]
 pub(super) struct Land {
     seed: u64,
+    season: u64,
+    cloud_radius_m: f64,
     cos: f64,
     sin: f64,
 }
@@ -104,7 +112,18 @@ impl Land {
     /// The land of a seed, anchored to the scene centre.
     pub(super) fn new(seed: u64) -> Self {
         let (sin, cos) = FIELD_ANGLE.sin_cos();
-        Self { seed: hash(seed, 0x1A4D), cos, sin }
+        Self { seed: hash(seed, 0x1A4D), season: 0, cloud_radius_m: 0.0, cos, sin }
+    }
+
+    /// The same land at another date: other crops on the same fields; at 0 those of the seed.
+    pub(super) fn at_season(self, season: u64) -> Self {
+        Self { season, ..self }
+    }
+
+    /// The same land with a round cloud of this area over it, opaque but for its rim; it lies on the ground, so it has no
+    /// shadow and no parallax.
+    pub(super) fn under_cloud(self, area_m2: f64) -> Self {
+        Self { cloud_radius_m: (area_m2 / std::f64::consts::PI).sqrt(), ..self }
     }
 
     /// Name of a kind of field.
@@ -172,6 +191,23 @@ impl Land {
     /// # Units
     /// Metres; reflectance 0 to 1.
     pub(super) fn at(&self, x: f64, y: f64) -> (Cover, Reflectance) {
+        let (cover, reflectance) = self.below_cloud(x, y);
+        if self.cloud_radius_m == 0.0 {
+            return (cover, reflectance);
+        }
+        // Off the centre, so that what is left to see is not the same on all sides.
+        let from_centre = (x - 0.3 * self.cloud_radius_m).hypot(y + 0.2 * self.cloud_radius_m);
+        let rim = CLOUD_RIM_M.min(self.cloud_radius_m);
+        let cover_share = ((self.cloud_radius_m - from_centre) / rim).clamp(0.0, 1.0) as f32;
+        if cover_share == 0.0 {
+            return (cover, reflectance);
+        }
+        let billows = self.smooth_noise([x, y], CLOUD_BILLOW_M, hash(0xC1, self.season)) as f32;
+        let white = CLOUD * (0.85 + 0.3 * billows);
+        (Cover::Cloud, reflectance.map(|v| v + cover_share * (white - v)))
+    }
+
+    fn below_cloud(&self, x: f64, y: f64) -> (Cover, Reflectance) {
         let uv = self.field_coordinates(x, y);
         if is_river(uv) {
             return (Cover::River, with_pan(RIVER));
@@ -200,7 +236,7 @@ impl Land {
         let [low, high] = block.edges[axis];
         let strip = ((uv[axis] - low) / (high - low) * strips as f64) as u64;
         let key = hash(block.hash, strip.min(strips - 1));
-        let (kind, reflectance) = field(key);
+        let (kind, reflectance) = field(if self.season == 0 { key } else { hash(key, self.season) });
         (Cover::Field { key, kind }, reflectance)
     }
 
@@ -343,6 +379,7 @@ mod tests {
                 Cover::Road => "road",
                 Cover::Track => "track",
                 Cover::River => "river",
+                Cover::Cloud => "cloud",
             });
         }
         assert_eq!(seen.len(), FIELDS.len() + 5, "{seen:?}");
@@ -359,6 +396,33 @@ mod tests {
             }
         }
         assert!(known.len() > 40, "{}", known.len());
+    }
+
+    #[test]
+    fn another_date_has_other_crops_on_the_same_fields_and_a_cloud_hides_what_it_covers() {
+        let (land, later) = (Land::new(4), Land::new(4).at_season(7));
+        let cloudy = Land::new(4).under_cloud(std::f64::consts::PI * 500.0 * 500.0);
+        let (mut same, mut changed, mut hidden) = (0, 0, 0);
+        for i in 0..20_000u64 {
+            let (x, y) = (fraction(hash(5, i)) * 4000.0 - 2000.0, fraction(hash(6, i)) * 4000.0 - 2000.0);
+            let ((a, before), (b, after)) = (land.at(x, y), later.at(x, y));
+            match (a, b) {
+                (Cover::Field { key: k, .. }, Cover::Field { key: l, .. }) => {
+                    assert_eq!(k, l);
+                    changed += usize::from(before != after);
+                }
+                _ => {
+                    assert_eq!((a, before), (b, after));
+                    same += 1;
+                }
+            }
+            let (cover, bright) = cloudy.at(x, y);
+            let inside = (x - 150.0).hypot(y + 100.0) < 500.0;
+            assert_eq!(cover == Cover::Cloud, inside);
+            hidden += usize::from(inside && bright.iter().all(|v| *v > 0.4));
+            assert!(inside || bright == before);
+        }
+        assert!(same > 1000 && changed > 10_000 && hidden > 300, "{same} {changed} {hidden}");
     }
 
     #[test]

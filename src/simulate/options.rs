@@ -69,6 +69,11 @@ pub struct Options {
     pub out: PathBuf,
     /// Draws the land, its lamps, the relief and the noise.
     pub seed: u64,
+    /// Draws what grows on the fields, and the noise, of another date: the layout of the land stays. 0 for what `seed`
+    /// alone draws. By day only.
+    pub season: u64,
+    /// Share of the scene under a cloud, 0 to 1; 0 for none. By day only.
+    pub cloud: f64,
     /// What is photographed.
     pub scene: Scene,
     /// Product level.
@@ -114,6 +119,8 @@ impl Options {
         Self {
             out: out.into(),
             seed: 1,
+            season: 0,
+            cloud: 0.0,
             scene: Scene::Day { pan: true },
             kind: Kind::L1,
             mss_rows: 1024,
@@ -158,6 +165,7 @@ impl Options {
             ("roll_deg", self.roll_deg, -35.0, 35.0),
             ("rpc_shift_px.0", self.rpc_shift_px.0, -1000.0, 1000.0),
             ("rpc_shift_px.1", self.rpc_shift_px.1, -1000.0, 1000.0),
+            ("cloud", self.cloud, 0.0, 1.0),
             ("relief_m", self.relief_m, 0.0, 300.0),
             ("noise_dn", self.noise_dn, 0.0, 100.0),
             ("dem_spacing_m", self.dem_spacing_m, 1.0, 1000.0),
@@ -178,6 +186,13 @@ impl Options {
             if !fits {
                 return wrong(option, "1 to 16 letters and digits".into(), format!("`{value}`"));
             }
+        }
+        if self.kind == Kind::L3 && self.rpc_shift_px != (0.0, 0.0) {
+            return wrong(
+                "rpc_shift_px",
+                "none for level L3, which has no RPC".into(),
+                format!("{:?}", self.rpc_shift_px),
+            );
         }
         if self.time.subsec_nanosecond() != 0 {
             return wrong("time", "whole seconds, as the metadata can hold no more".into(), self.time.to_string());
@@ -206,6 +221,11 @@ impl Options {
         for (option, values, high) in [("dark_dn", night.dark_dn, 1000.0), ("glow", night.glow, 0.5)] {
             if let Some(value) = values.iter().find(|value| !(0.0..=high).contains(*value)) {
                 return wrong(option, format!("0 to {high}"), value.to_string());
+            }
+        }
+        for (option, is_set) in [("season", self.season != 0), ("cloud", self.cloud != 0.0)] {
+            if is_set {
+                return wrong(option, "0 by night: neither fields nor clouds are lit".into(), "another".into());
             }
         }
         if night::parts_of(&self.satellite).is_none() {
@@ -294,6 +314,7 @@ mod tests {
         assert_eq!(refused(|o| o.mss_rows = 15), "mss_rows");
         assert_eq!(refused(|o| (o.gsd_m, o.mss_cols) = (30.0, 7000)), "mss_cols");
         assert_eq!(refused(|o| o.center_lat_deg = 85.0), "center_lat_deg");
+        assert_eq!(refused(|o| (o.kind, o.rpc_shift_px) = (Kind::L3, (1.0, 0.0))), "rpc_shift_px");
         assert_eq!(refused(|o| o.sensor = "../PMS".into()), "sensor");
         assert_eq!(refused(|o| o.time = "2026-07-15T16:00:00Z".parse().unwrap()), "time");
         assert_eq!(refused(|o| o.time = "2026-07-15T02:30:00.5Z".parse().unwrap()), "time");
@@ -317,6 +338,8 @@ mod tests {
         assert_eq!(refused(|o, _| o.time = "2026-07-15T12:00:00Z".parse().unwrap()).0, "time");
         let (option, expected) = refused(|o, _| o.satellite = "JL1KF01A".into());
         assert!(option == "satellite" && expected.contains("JL107B, JL1GF03C01"), "{expected}");
+        assert_eq!(refused(|o, _| o.season = 1).0, "season");
+        assert_eq!(refused(|o, _| o.cloud = 0.5).0, "cloud");
         assert_eq!(refused(|_, n| n.dark_dn[1] = -1.0).0, "dark_dn");
         assert_eq!(refused(|_, n| n.glow[2] = f64::NAN).0, "glow");
     }

@@ -53,6 +53,8 @@ pub(super) fn document(options: &Options, facts: Facts) -> Value {
 fn options_json(options: &Options, level: &str) -> Value {
     let mut json = json!({
         "seed": options.seed,
+        "season": options.season,
+        "cloud": options.cloud,
         "level": level,
         "mss_rows": options.mss_rows,
         "mss_cols": options.mss_cols,

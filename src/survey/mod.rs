@@ -4,8 +4,9 @@
 //!
 //! - The look is a fixed set of windows that depends on the size of the image alone ([`windows`]), so the survey is the
 //!   same whoever makes it, with any number of threads, for one cell or for all.
-//! - Numbers are in DN: what they mean as radiance or reflectance is the calibration's business.
+//! - Levels and ranges are in DN: what they mean as radiance or reflectance is the calibration's business.
 
+pub mod coregister;
 mod dark;
 mod stretch;
 
@@ -57,6 +58,9 @@ pub struct Survey {
     /// Range for display by band.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stretch: BTreeMap<Role, Range>,
+    /// How its parts lie on a reference and on each other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coregistration: Option<coregister::Registration>,
 }
 
 impl Survey {
@@ -84,6 +88,7 @@ impl Survey {
     pub fn merge(&mut self, other: Self) {
         self.dark.extend(other.dark);
         self.stretch.extend(other.stretch);
+        self.coregistration = self.coregistration.take().or(other.coregistration);
     }
 }
 
@@ -104,6 +109,40 @@ pub enum SurveyError {
         looked_at: usize,
         /// The fewest that will do.
         needed: usize,
+    },
+    /// Too few windows, or too few that agree, show how the scene lies against its reference.
+    #[error(
+        "the scene cannot be co-registered: on pixels of {pixel_m:.2} m, {agree} of {tried} windows agree on one correction and {needed} are needed, with a third of those that have a clear peak; {disagree} have another one, {unclear} have no clear one, {featureless} show the same everywhere, {invalid} have too few valid pixels, {far} lie too far apart; give a reference of the same ground, cloud-free and in a like season, raise `max_shift_m`, take `model = \"affine\"` if many have another one, or set `on_weak = \"skip\"`"
+    )]
+    Unregistered {
+        /// Edge of a pixel of the last comparison, metres.
+        pixel_m: f64,
+        /// Windows that were compared.
+        tried: usize,
+        /// Windows that agree.
+        agree: usize,
+        /// Windows with a clear peak that do not.
+        disagree: usize,
+        /// The fewest that must agree.
+        needed: usize,
+        /// Windows with too few valid pixels.
+        invalid: usize,
+        /// Windows without features.
+        featureless: usize,
+        /// Windows without a clear peak.
+        unclear: usize,
+        /// Windows whose shift is too large to tell.
+        far: usize,
+    },
+    /// The scene lies further from its reference than was allowed.
+    #[error(
+        "the scene lies {found_m:.1} m from its reference, more than `max_shift_m` = {limit_m} allows; raise it if that is right, else check that reference and scene show the same ground"
+    )]
+    ShiftTooLarge {
+        /// Distance, metres.
+        found_m: f64,
+        /// The limit, metres.
+        limit_m: f64,
     },
 }
 

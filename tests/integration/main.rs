@@ -7,6 +7,7 @@
 mod archives;
 mod bad_input;
 mod commands;
+mod coregistration;
 mod delivery;
 mod determinism;
 mod documents;

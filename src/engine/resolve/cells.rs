@@ -8,19 +8,21 @@ use crate::config::{Mode, Pipeline};
 use crate::error::Result;
 use crate::geometry::ortho;
 use crate::grid::cell::{Grid, Lattice, NATIVE_SIDE};
-use crate::grid::{Crs, GeoTransform, Window};
+use crate::grid::{Crs, GeoTransform, METERS_PER_DEGREE, Window};
 use crate::scene::{Part, Scene, SensorModel};
 
 /// Most cells of one scene, as a bounding box: 1000 × 1000 of them are 7680 km a side.
 const MAX_CELLS: f64 = 1e6;
 
-/// The cells of the grid that the outline of a scene touches, northern row first.
+/// The cells of the grid that the outline of a scene touches, or would touch if it were moved by up to `margin_m`, northern
+/// row first.
 pub fn of_scene(
     scene: &Scene,
     pipeline: &Pipeline,
     layers: &[Layer],
     crs: &Crs,
     outline: &[(f64, f64)],
+    margin_m: f64,
 ) -> Result<Vec<Cell>> {
     if pipeline.geometry.mode == Mode::Native {
         return native_cells(scene, layers, crs);
@@ -31,13 +33,16 @@ pub fn of_scene(
     grid.run_on(&mut ring)?;
     let hull = hull_of(&ring);
     let b = bounds(&hull);
+    let margin = margin_m * map_units_per_metre(crs, outline);
+    let b = [b[0] - margin, b[1] - margin, b[2] + margin, b[3] + margin];
     let count = ((b[2] - b[0]) / grid.edge + 1.0) * ((b[3] - b[1]) / grid.edge + 1.0);
     if count.is_nan() || count > MAX_CELLS {
         return Err(EngineError::TooManyCells { cells: count, limit: MAX_CELLS }.into());
     }
     let mut cells = Vec::new();
     for square in grid.cells_in(b) {
-        if !touches(&hull, grid.extent(square)) {
+        let [x0, y0, x1, y1] = grid.extent(square);
+        if !touches(&hull, [x0 - margin, y0 - margin, x1 + margin, y1 + margin]) {
             continue;
         }
         let square = grid.home(square);
@@ -47,6 +52,16 @@ pub fn of_scene(
         cells.push(Cell { name: grid.name(square), place: CellPlace::Square(square), lattices });
     }
     Ok(cells)
+}
+
+/// How much longer a metre is on the map, about: in Mercator's projection much. `outline` in longitude and latitude.
+fn map_units_per_metre(crs: &Crs, outline: &[(f64, f64)]) -> f64 {
+    let steepest = outline.iter().map(|p| p.1.abs()).fold(0.0, f64::max).min(85.0);
+    match crs.epsg() {
+        Some(3857) => 1.0 / steepest.to_radians().cos(),
+        _ if crs.is_geographic() => 1.01 / (METERS_PER_DEGREE * steepest.to_radians().cos()),
+        _ => 1.01,
+    }
 }
 
 /// True when a convex polygon and a rectangle have points in common: no edge of either separates them.

@@ -5,8 +5,11 @@ mod domain;
 mod heights;
 mod hides;
 mod products;
+mod register;
 mod snap;
 mod terrain;
+
+pub use terrain::still_covers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,7 +46,11 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     let wanted = products::wanted(&scene, pipeline, &mut warnings)?;
     let roles: BTreeSet<Role> = wanted.iter().flat_map(|(_, _, roles)| roles.iter().copied()).collect();
 
-    let mut terrain = terrain::open(&scene, pipeline, &roles, &mut warnings).within(|c| c.stage = Some("geometry"))?;
+    let compared = register::open(&scene, pipeline)?;
+    let margin_m = compared.margin_m(pipeline);
+    let on_ground: BTreeSet<Role> = &roles | &compared.roles();
+    let mut terrain =
+        terrain::open(&scene, pipeline, &on_ground, &mut warnings).within(|c| c.stage = Some("geometry"))?;
     let center = center(&scene, &roles)?;
     let illumination = illumination(&scene, pipeline, center).within(|c| c.stage = Some("calibrate"))?;
     warnings.extend(illumination.iter().flat_map(|i| i.warnings.iter().cloned()));
@@ -62,7 +69,9 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
         *hides = hidden;
     }
     let outline = outline(&scene, &layers, &terrain)?;
-    let cells = cells::of_scene(&scene, pipeline, &layers, &crs, &outline)?;
+    let cells = cells::of_scene(&scene, pipeline, &layers, &crs, &outline, margin_m)?;
+    let reference = compared.digest().map(str::to_owned);
+    let register = register::of_scene(&scene, pipeline, &layers, &terrain, &ground, illumination.as_ref(), compared)?;
     let dem = match &terrain {
         Terrain::Dem { heights, .. } => Some(identity::of_files(heights.sheets().iter().map(|s| &*s.path), full)?),
         _ => None,
@@ -73,8 +82,16 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     let geo_keys = GeoKeys::for_crs(&crs).within(|c| c.stage = Some("cog"))?;
     Ok(ScenePlan {
         acquisition: scene.acquisition(),
-        key: key::key(pipeline, &identity, dem.as_deref(), geoid.as_deref(), hidden.is_some()),
+        key: key::key(
+            pipeline,
+            &identity,
+            dem.as_deref(),
+            geoid.as_deref(),
+            reference.as_deref(),
+            hidden.is_some(),
+        ),
         request: look::request(pipeline, &layers),
+        register,
         survey: None,
         identity,
         pipeline: Arc::clone(pipeline),
@@ -203,9 +220,9 @@ fn crs(scene: &Scene, pipeline: &Pipeline, roles: &BTreeSet<Role>, center: Optio
     }
 }
 
-/// Convex outline of the parts that are needed, longitude and latitude.
-fn outline(scene: &Scene, layers: &[Layer], terrain: &Terrain) -> Result<Vec<(f64, f64)>> {
-    let heights = match terrain {
+/// Heights between which the ground lies, metres above the ellipsoid.
+fn heights_of(terrain: &Terrain) -> Vec<f64> {
+    match terrain {
         Terrain::None => vec![0.0],
         Terrain::Constant(h) => vec![*h],
         Terrain::Dem { range, geoid, .. } => {
@@ -215,31 +232,42 @@ fn outline(scene: &Scene, layers: &[Layer], terrain: &Terrain) -> Result<Vec<(f6
             });
             vec![range.0 + u, range.1 + u]
         }
-    };
+    }
+}
+
+/// Points around a part at some heights, longitude and latitude.
+fn part_outline(part: &Part, heights: &[f64]) -> Result<Vec<(f64, f64)>> {
+    match &part.sensor_model {
+        SensorModel::Rpc(rpc) => {
+            let sensor = Sensor::from(&**rpc);
+            let mut points = Vec::new();
+            for h in heights {
+                points.extend(
+                    ortho::outline(&sensor, (part.rows, part.cols), *h).within(|c| c.stage = Some("geometry"))?,
+                );
+            }
+            Ok(points)
+        }
+        SensorModel::Projected { crs, transform } => {
+            let (w, h) = (part.cols as f64, part.rows as f64);
+            let border: Vec<(f64, f64)> = (0..16)
+                .map(|i| f64::from(i) / 16.0)
+                .flat_map(|t| [(t * w, 0.0), (w, t * h), (w - t * w, h), (0.0, h - t * h)])
+                .map(|(c, r)| transform.world_from_pixel(c, r))
+                .collect();
+            publish::geographic(crs, &border)
+        }
+        SensorModel::Unknown { .. } => Err(unplaced(part, Mode::Ortho).into()),
+    }
+}
+
+/// Convex outline of the parts that are needed, longitude and latitude.
+fn outline(scene: &Scene, layers: &[Layer], terrain: &Terrain) -> Result<Vec<(f64, f64)>> {
+    let heights = heights_of(terrain);
     let mut points = Vec::new();
     let mut seen = BTreeSet::new();
     for input in layers.iter().flat_map(|l| &l.inputs).filter(|i| seen.insert(i.part)) {
-        let part = &scene.parts[input.part];
-        match &part.sensor_model {
-            SensorModel::Rpc(rpc) => {
-                let sensor = Sensor::from(&**rpc);
-                for h in &heights {
-                    points.extend(
-                        ortho::outline(&sensor, (part.rows, part.cols), *h).within(|c| c.stage = Some("geometry"))?,
-                    );
-                }
-            }
-            SensorModel::Projected { crs, transform } => {
-                let (w, h) = (part.cols as f64, part.rows as f64);
-                let border: Vec<(f64, f64)> = (0..16)
-                    .map(|i| f64::from(i) / 16.0)
-                    .flat_map(|t| [(t * w, 0.0), (w, t * h), (w - t * w, h), (0.0, h - t * h)])
-                    .map(|(c, r)| transform.world_from_pixel(c, r))
-                    .collect();
-                points.extend(publish::geographic(crs, &border)?);
-            }
-            SensorModel::Unknown { .. } => return Err(unplaced(part, Mode::Ortho).into()),
-        }
+        points.extend(part_outline(&scene.parts[input.part], &heights)?);
     }
     publish::unwrap(&mut points);
     Ok(publish::hull_of(&points))

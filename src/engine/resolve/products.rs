@@ -199,18 +199,7 @@ pub fn layers(
                     provenance: conversion.provenance,
                 });
             }
-            let placement = placement(part, pipeline, ground, pixel)?;
-            let saturation = calibrate::saturation_dn(part).map(|v| v as f32);
-            let pixel_area_m2 = ground.part_m2(part)?;
-            inputs.push(Input {
-                part: k,
-                first_plane,
-                bands,
-                fill: part.fill.map(|f| f as f32),
-                saturation,
-                placement,
-                pixel_area_m2,
-            });
+            inputs.push(Input { first_plane, bands, ..placed(k, part, pipeline, ground, pixel)? });
         }
         for input in inputs.iter().filter(|_| !native) {
             let pixel_m = ground.product_m(pixel);
@@ -250,6 +239,40 @@ pub fn layers(
         });
     }
     Ok(layers)
+}
+
+/// Part `k` of a scene, without bands, for products of this pixel size.
+fn placed(k: usize, part: &Part, pipeline: &Pipeline, ground: &Ground, pixel: f64) -> Result<Input> {
+    Ok(Input {
+        part: k,
+        first_plane: 0,
+        bands: Vec::new(),
+        fill: part.fill.map(|f| f as f32),
+        saturation: calibrate::saturation_dn(part).map(|v| v as f32),
+        placement: placement(part, pipeline, ground, pixel)?,
+        pixel_area_m2: ground.part_m2(part)?,
+    })
+}
+
+/// One band of a scene that has it, in DN: what is compared and not made.
+pub fn input(
+    scene: &Scene,
+    pipeline: &Pipeline,
+    role: Role,
+    ground: &Ground,
+    light: Option<&Illumination>,
+) -> Result<Input> {
+    let missing = || EngineError::NotCompared { role, has: has(scene) };
+    let (k, part) = parts_of(scene, &BTreeSet::from([role])).into_iter().next().ok_or_else(missing)?;
+    let band = part.bands.iter().find(|b| b.role == role).ok_or_else(missing)?;
+    let conversion = conversion(band, Level::Dn, light, &options(pipeline))?;
+    let bands = vec![InputBand {
+        raster: Arc::new(Raster::open(&band.file)?),
+        index: band.index,
+        linear: conversion.linear,
+        provenance: conversion.provenance,
+    }];
+    Ok(Input { bands, ..placed(k, part, pipeline, ground, pipeline.finest())? })
 }
 
 fn placement(part: &Part, pipeline: &Pipeline, ground: &Ground, pixel: f64) -> Result<Placement> {

@@ -167,6 +167,29 @@ impl Files {
     }
 }
 
+/// Makes sure that terrain covers images whose sensors were corrected after it was opened.
+///
+/// # Errors
+/// [`ReadError::DoesNotCover`], and sensors that see no ground.
+pub fn still_covers(terrain: &Terrain, sensors: &[(Sensor, (usize, usize))]) -> Result<()> {
+    let Terrain::Dem { heights, .. } = terrain else { return Ok(()) };
+    let mut points = Vec::new();
+    for (sensor, image) in sensors {
+        for height in super::heights_of(terrain) {
+            points.extend(ortho::outline(sensor, *image, height)?);
+        }
+    }
+    if points.is_empty() {
+        return Ok(());
+    }
+    unwrap(&mut points);
+    let (low, high) = dem_positions(heights, &points)?;
+    if !heights.covers(low, high) {
+        return Err(not_covered(heights, &points).into());
+    }
+    Ok(())
+}
+
 fn geoid(path: &Path, around: [f64; 4]) -> Result<Geoid> {
     let grid = Arc::new(Heights::open(path, &[])?);
     let corners = [(around[0], around[1]), (around[2], around[3]), (around[0], around[3]), (around[2], around[1])];
