@@ -7,7 +7,7 @@
 //! there is none. Degrees, metres above the ellipsoid, pixels with (0, 0) at the centre of the first one.
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use std::path::Path;
 
 use fieldglow::geometry::Sensor;
@@ -26,7 +26,8 @@ fn main() -> Result<(), Failed> {
             models.insert(part.name.as_str(), rpc);
         }
     }
-    println!("{}", serde_json::to_string(&models)?);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(&models)?)?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let sensor = sensor.as_ref().ok_or("no part of the scene has RPC")?;
@@ -46,8 +47,8 @@ fn main() -> Result<(), Failed> {
         };
         match found {
             // The shortest text that is the same f64 again.
-            Some((a, b)) => println!("{a} {b}"),
-            None => println!("none"),
+            Some((a, b)) => writeln!(out, "{a} {b}")?,
+            None => writeln!(out, "none")?,
         }
     }
     Ok(())

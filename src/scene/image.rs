@@ -171,26 +171,32 @@ mod tests {
         assert!(f.projected.is_none() && f.rpc.is_none());
     }
 
-    /// An uncompressed image of one sample. Entries of a directory: tag, type (3 is SHORT), count, value.
-    fn write_sample(path: &Path, bits: u16, format: u16, bytes: u16) {
-        let entries: [[u16; 4]; 11] = [
-            [256, 3, 1, 1],
-            [257, 3, 1, 1],
-            [258, 3, 1, bits],
-            [259, 3, 1, 1],
-            [262, 3, 1, 1],
-            [273, 3, 1, 8],
-            [277, 3, 1, 1],
-            [278, 3, 1, 1],
-            [279, 3, 1, bytes],
-            [284, 3, 1, 1],
-            [339, 3, 1, format],
+    /// An uncompressed image of one column and three rows in strips of two rows and one, every bit set; the directory says that
+    /// the last strip has `last` bytes.
+    fn write_strips(path: &Path, bits: u16, format: u16, last: u16) {
+        let sample = bits / 8;
+        // Tag and values, all SHORT, which is type 3.
+        let entries: [(u16, &[u16]); 11] = [
+            (256, &[1]),
+            (257, &[3]),
+            (258, &[bits]),
+            (259, &[1]),
+            (262, &[1]),
+            (273, &[8, 8 + 2 * sample]),
+            (277, &[1]),
+            (278, &[2]),
+            (279, &[2 * sample, last]),
+            (284, &[1]),
+            (339, &[format]),
         ];
-        let mut tiff = b"II*\0\x18\0\0\0".to_vec();
-        tiff.extend([0xFF; 16]);
+        let mut tiff = b"II*\0\x20\0\0\0".to_vec();
+        tiff.extend([0xFF; 24]);
         tiff.extend((entries.len() as u16).to_le_bytes());
-        for [tag, kind, count, value] in entries {
-            [tag, kind, count, 0, value, 0].iter().for_each(|word| tiff.extend(word.to_le_bytes()));
+        for (tag, values) in entries {
+            let value = |k: usize| values.get(k).copied().unwrap_or(0);
+            [tag, 3, values.len() as u16, 0, value(0), value(1)]
+                .iter()
+                .for_each(|word| tiff.extend(word.to_le_bytes()));
         }
         tiff.extend([0; 4]);
         std::fs::write(path, tiff).unwrap();
@@ -200,25 +206,30 @@ mod tests {
     fn a_plain_strip_is_no_longer_than_its_rows_whatever_is_stated() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.tif");
-        write_sample(&path, 16, 1, 60_000);
+        write_strips(&path, 16, 1, 60_000);
         let dataset = Dataset::open(&path).unwrap();
         let band = dataset.rasterband(1).unwrap();
-        assert_eq!(band.metadata_item("BLOCK_SIZE_0_0", "TIFF").as_deref(), Some("60000"), "what the directory says");
-        assert_eq!(band.read_as::<u16>((0, 0), (1, 1), (1, 1), None).unwrap().data(), [u16::MAX]);
+        assert_eq!(band.metadata_item("BLOCK_SIZE_0_1", "TIFF").as_deref(), Some("60000"), "what the directory says");
+        assert_eq!(band.read_as::<u16>((0, 0), (1, 3), (1, 3), None).unwrap().data(), [u16::MAX; 3]);
         assert_eq!(facts(&path).unwrap().sample, SampleType::U16);
+        // Beyond the end with what it does hold.
+        let whole = std::fs::read(&path).unwrap();
+        let mut cut = whole.clone();
+        cut[0x20 + 2 + 12 * 5 + 10..0x20 + 2 + 12 * 6].copy_from_slice(&(whole.len() as u16 - 1).to_le_bytes());
+        std::fs::write(&path, cut).unwrap();
+        assert!(matches!(facts(&path), Err(SceneError::Truncated { .. })));
     }
 
     #[test]
     fn types_that_would_lose_their_sign_or_their_digits_are_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.tif");
-        let write = |bits, format, bytes| write_sample(&path, bits, format, bytes);
         for (bits, format, name) in [(8, 2, "Int8"), (64, 1, "UInt64"), (64, 2, "Int64"), (64, 6, "complex")] {
-            write(bits, format, bits / 8);
+            write_strips(&path, bits, format, bits / 8);
             let message = facts(&path).unwrap_err().to_string();
             assert!(message.contains("a.tif") && message.contains(name) && message.contains("convert it"), "{message}");
         }
-        write(8, 1, 1);
+        write_strips(&path, 8, 1, 1);
         assert_eq!(facts(&path).unwrap().sample, SampleType::U8);
     }
 
