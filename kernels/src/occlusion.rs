@@ -43,13 +43,49 @@ pub fn excess(
 ) {
     assert_eq!(surface.heights.len(), surface.rows * surface.cols, "a whole window");
     let cols = out.len() / rows.max(1);
+    let ceiling = Ceiling::of(surface);
     for (k, out) in out.iter_mut().enumerate() {
         let (row, col) = (first.0 + k / cols, first.1 + k % cols);
-        *out = of_node(surface, highest, (row, col), sight(row, col)) as f32;
+        *out = of_node(surface, &ceiling, highest, (row, col), sight(row, col)) as f32;
     }
 }
 
-fn of_node(surface: Surface<'_>, highest: f64, (row, col): (usize, usize), sight: Sight) -> f64 {
+/// Side of the squares of pixels whose terrain is known to stay below a line at once.
+const SQUARE: usize = 16;
+
+/// The highest terrain in and around squares of a surface: of each and its eight neighbours, as a line that enters a square may
+/// drift into the next one before it has crossed it.
+struct Ceiling {
+    cols: usize,
+    heights: Vec<f32>,
+}
+
+impl Ceiling {
+    fn of(surface: Surface<'_>) -> Self {
+        let (rows, cols) = (surface.rows.div_ceil(SQUARE), surface.cols.div_ceil(SQUARE));
+        let mut own = vec![f32::NEG_INFINITY; rows * cols];
+        for (r, row) in surface.heights.chunks_exact(surface.cols.max(1)).enumerate() {
+            for (square, piece) in own[r / SQUARE * cols..].iter_mut().zip(row.chunks(SQUARE)) {
+                // `max` leaves out a height that is none.
+                *square = piece.iter().fold(*square, |a, h| a.max(*h));
+            }
+        }
+        let around = |k: usize| {
+            let (r, c) = (k / cols, k % cols);
+            let rows = r.saturating_sub(1)..(r + 2).min(rows);
+            let squares = rows.flat_map(|r| &own[r * cols + c.saturating_sub(1)..r * cols + (c + 2).min(cols)]);
+            squares.fold(f32::NEG_INFINITY, |a, h| a.max(*h))
+        };
+        let heights = (0..own.len()).map(around).collect();
+        Self { cols, heights }
+    }
+
+    fn over(&self, row: usize, col: usize) -> f64 {
+        f64::from(self.heights[row / SQUARE * self.cols + col / SQUARE])
+    }
+}
+
+fn of_node(surface: Surface<'_>, ceiling: &Ceiling, highest: f64, (row, col): (usize, usize), sight: Sight) -> f64 {
     let Some(&from) = surface.heights.get(row * surface.cols + col).filter(|_| col < surface.cols) else {
         return f64::NAN;
     };
@@ -65,15 +101,17 @@ fn of_node(surface: Surface<'_>, highest: f64, (row, col): (usize, usize), sight
     }
     // One pixel along the main direction, so that only heights of two nodes meet at a step.
     let (rise, drift, sign) = (1.0 / main.abs(), side / main.abs(), main.signum() as isize);
-    let (stride, across, at, last, side_at, side_last) = if along_rows {
+    let (stride, across, at, main_last, side_at, side_last) = if along_rows {
         (1, surface.cols, col, surface.cols, row, surface.rows)
     } else {
         (surface.cols, 1, row, surface.rows, col, surface.cols)
     };
     let mut found = -CLEAR_STEPS * rise;
     let steps = ((highest - from) / rise + CLEAR_STEPS).max(1.0) as isize;
-    let room = if sign > 0 { last - 1 - at } else { at } as isize;
-    for k in 1..=steps.min(room) {
+    let room = if sign > 0 { main_last - 1 - at } else { at } as isize;
+    let last = steps.min(room);
+    let (mut k, mut crossed) = (1, 1);
+    while k <= last {
         // From the node, not from the window: the same in every window.
         let away = drift * k as f64;
         let (whole, part) = (away.floor(), away - away.floor());
@@ -81,11 +119,23 @@ fn of_node(surface: Surface<'_>, highest: f64, (row, col): (usize, usize), sight
         if s < 0 || s + isize::from(part > 0.0) >= side_last as isize {
             break;
         }
-        let p = (at as isize + sign * k) as usize * stride + s as usize * across;
+        let (main_at, s) = ((at as isize + sign * k) as usize, s as usize);
+        if k == crossed {
+            // A square later, or beyond it if all that stands there is below what was found.
+            let inside = main_at % SQUARE;
+            crossed += if sign > 0 { SQUARE - inside } else { inside + 1 } as isize;
+            let square = if along_rows { ceiling.over(s, main_at) } else { ceiling.over(main_at, s) };
+            if square - from - rise * k as f64 <= found {
+                k = crossed;
+                continue;
+            }
+        }
+        let p = main_at * stride + s * across;
         let near = f64::from(surface.heights[p]);
         let height = if part > 0.0 { near + (f64::from(surface.heights[p + across]) - near) * part } else { near };
         // `max` leaves out a height that is none.
         found = found.max(height - from - rise * k as f64);
+        k += 1;
     }
     found
 }
@@ -207,6 +257,44 @@ mod tests {
             worst = worst.max(h[0] - from - up);
         }
         worst
+    }
+
+    /// The same step by step, without squares.
+    fn by_all_steps(surface: Surface<'_>, (row, col): (usize, usize), sight: Sight) -> f64 {
+        let from = f64::from(surface.heights[row * surface.cols + col]);
+        let rise = 1.0 / sight.col.abs().max(sight.row.abs());
+        let (mut k, mut worst) = (1.0, -CLEAR_STEPS * rise);
+        loop {
+            let (c, r) = (col as f64 + sight.col * rise * k, row as f64 + sight.row * rise * k);
+            let mut h = [0.0];
+            // What is whole is so but for the last bit.
+            let whole = |v: f64| if (v - v.round()).abs() < 1e-9 { v.round() } else { v };
+            crate::height::sample(surface, &[whole(c)], &[whole(r)], &mut h);
+            if h[0].is_nan() {
+                return worst;
+            }
+            worst = worst.max(h[0] - from - rise * k);
+            k += 1.0;
+        }
+    }
+
+    #[test]
+    fn squares_that_are_passed_over_change_nothing() {
+        let (rows, cols) = (75, 90);
+        // Rough ground with towers here and there.
+        let height = |k: usize| ((k * 7919) % 23) as f32 + if (k * 104_729).is_multiple_of(311) { 90.0 } else { 0.0 };
+        let heights: Vec<f32> = (0..rows * cols).map(height).collect();
+        let surface = Surface { heights: &heights, rows, cols };
+        for angle in (0..24).map(|k| 0.11 + f64::from(k) * 0.27) {
+            for per_m in [0.05, 0.4, 3.0] {
+                let sight = Sight { col: per_m * angle.cos(), row: per_m * angle.sin() };
+                let out = whole(&heights, cols, sight);
+                for k in (0..rows * cols).step_by(37) {
+                    let expected = by_all_steps(surface, (k / cols, k % cols), sight);
+                    assert!((f64::from(out[k]) - expected).abs() < 1e-3, "{k} at {angle}: {} for {expected}", out[k]);
+                }
+            }
+        }
     }
 
     #[test]

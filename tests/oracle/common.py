@@ -175,7 +175,13 @@ def _window_shift(a, b, r, c, n, reach):
 
 
 def shifts(a, b, window=128, reach=32, most=64):
-    """Shifts of `b` against `a`, (rows, cols), in windows side by side over what is valid in both, `most` at the most.
+    """Shifts of `b` against `a`, (rows, cols), as `placed_shifts` finds them."""
+    return placed_shifts(a, b, window, reach, most)[:, 2:]
+
+
+def placed_shifts(a, b, window=128, reach=32, most=64):
+    """Windows of side `window` and the shifts of `b` against `a` in them, (first row, first column, rows, cols): side by side
+    over what is valid in both, `most` at the most.
 
     Both are 2-D with NaN where invalid. Each window with edges in two directions: phase correlation for the whole pixel,
     within `reach`, then the peak of the cross-correlation, evaluated by DFT at 0.0005 pixel.
@@ -184,8 +190,8 @@ def shifts(a, b, window=128, reach=32, most=64):
     starts = [range(0, side - window + 1, window) for side in a.shape]
     places = [(r, c) for r in starts[0] for c in starts[1] if both[r : r + window, c : c + window].all()]
     places = places[:: max(1, -(-len(places) // most))]  # evenly spread
-    found = [_window_shift(a, b, r, c, window, reach) for r, c in places]
-    return np.array([s for s in found if s is not None]).reshape(-1, 2)
+    found = [(r, c, _window_shift(a, b, r, c, window, reach)) for r, c in places]
+    return np.array([[r, c, *s] for r, c, s in found if s is not None]).reshape(-1, 4)
 
 
 def fourier_shift(image, rows, cols):

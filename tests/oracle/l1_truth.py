@@ -83,8 +83,8 @@ def steepest(dem, patches):
     return max(slopes)
 
 
-def truth_shift(product, truth_file):
-    """Shift of the product's last band, NIR, against the truth, in windows."""
+def on_truth(product, truth_file):
+    """NIR of the truth and the product's last band where both are, and the map coordinates of their first corner."""
     d = gdal.Open(str(truth_file))
     x0, pixel, _, y0, _, _ = d.GetGeoTransform()
     row, col = product.position(x0, y0)
@@ -97,7 +97,13 @@ def truth_shift(product, truth_file):
     rows = min(truth.shape[0], product.dataset.RasterYSize - row) - r0
     cols = min(truth.shape[1], product.dataset.RasterXSize - col) - c0
     ours = product.values(row + r0, col + c0, rows, cols)[3]
-    return shift_summary(shifts(truth[r0 : r0 + rows, c0 : c0 + cols], ours)), estimator_error(truth)
+    return truth[r0 : r0 + rows, c0 : c0 + cols], ours, (x0 + c0 * pixel, y0 - r0 * pixel)
+
+
+def truth_shift(product, truth_file):
+    """Shift of the product's last band, NIR, against the truth, in windows."""
+    truth, ours, _ = on_truth(product, truth_file)
+    return shift_summary(shifts(truth, ours)), estimator_error(truth)
 
 
 def main():
