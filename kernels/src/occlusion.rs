@@ -282,7 +282,7 @@ mod tests {
     fn squares_that_are_passed_over_change_nothing() {
         let (rows, cols) = (75, 90);
         // Rough ground with towers here and there.
-        let height = |k: usize| ((k * 7919) % 23) as f32 + if (k * 104_729) % 311 == 0 { 90.0 } else { 0.0 };
+        let height = |k: usize| ((k * 7919) % 23) as f32 + if (k * 104_729).is_multiple_of(311) { 90.0 } else { 0.0 };
         let heights: Vec<f32> = (0..rows * cols).map(height).collect();
         let surface = Surface { heights: &heights, rows, cols };
         for angle in (0..24).map(|k| 0.11 + f64::from(k) * 0.27) {
