@@ -159,7 +159,7 @@ impl Finder {
 
     fn in_archive(&mut self, archive: &Arc<Container>) -> Result<Vec<Delivery>, SceneError> {
         match archive.root() {
-            Some(root) => self.in_container(archive, &root.to_path_buf()),
+            Some(root) => self.in_container(archive, root),
             None => Ok(Vec::new()),
         }
     }

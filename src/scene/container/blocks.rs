@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn blocks(size: usize) -> (Arc<Counting>, Blocks) {
-        let bytes = (0..size).map(|k| (k * 31 >> 7) as u8).collect();
+        let bytes = (0..size).map(|k| ((k * 31) >> 7) as u8).collect();
         let counting = Arc::new(Counting { bytes, asked: Mutex::default() });
         let object = Object { name: "a".into(), size: size as u64, version: String::new() };
         (Arc::clone(&counting), Blocks::new(Arc::new(Arc::clone(&counting)), object))

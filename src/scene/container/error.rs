@@ -116,7 +116,7 @@ pub enum ArchiveError {
         /// The URL, without credentials.
         url: String,
     },
-    /// An object has a name that no file can have.
+    /// An object has a name that no file can have, or is too large.
     #[error(
         "`{url}` is refused for its object `{object}`, {problem}; name a folder further down, or copy what you trust"
     )]
