@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod expression;
+pub mod fusion;
 pub mod height;
 pub mod lattice;
 pub mod lights;
@@ -19,6 +20,7 @@ pub mod pyramid;
 pub mod quantize;
 pub mod resample;
 pub mod rpc;
+pub mod sharpen;
 mod simd;
 pub mod state;
 pub mod stats;
