@@ -270,8 +270,9 @@ impl Dispatcher<'_> {
             let started = Instant::now();
             let memory = self.budget.reserve(plan.survey_bytes());
             let survey = self.pool.install(|| look::survey(&plan))?;
-            drop(memory);
             look::settle(&mut plan, survey);
+            self.pool.install(|| look::judge(&mut plan))?;
+            drop(memory);
             outcome.stage_seconds.survey = started.elapsed().as_secs_f64();
         }
         let plan = Arc::new(plan);
@@ -295,6 +296,8 @@ impl Dispatcher<'_> {
         outcome.bytes_written = published.bytes;
         outcome.reads = published.reads;
         outcome.values_clipped = published.clipped;
+        outcome.values_held = published.held;
+        outcome.pansharpening = plan.qualities();
         outcome.stage_seconds.add(&published.seconds);
         let samples: u64 = plan
             .layers

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Input, InputBand, Layer, ScenePlan};
-use super::show;
+use super::{sharpen, show};
 use crate::catalog;
 use crate::config::Pipeline;
 use crate::error::{Result, ResultExt};
@@ -21,7 +21,7 @@ pub struct Document {
     pub schema: u32,
     /// Key of the scene and the configuration it is of.
     pub key: String,
-    /// Unit of all numbers.
+    /// Unit of all numbers that have one and do not say otherwise.
     pub unit: String,
     /// What was found.
     #[serde(flatten)]
@@ -44,6 +44,9 @@ pub fn request(pipeline: &Pipeline, layers: &[Layer]) -> Request {
                 }))
             }
             Program::Preview(bands) => request.stretch.extend(bands.iter().map(|b| b.role)),
+            Program::Pansharpen(_) => {
+                request.sharpen.insert(product.name.clone());
+            }
             _ => {}
         }
         if pipeline.output.pictures {
@@ -55,12 +58,15 @@ pub fn request(pipeline: &Pipeline, layers: &[Layer]) -> Request {
 
 /// Bytes of the samples of all bands.
 pub fn bytes(plan: &ScenePlan) -> u64 {
-    plan.request.bands().into_iter().filter_map(|role| input_of(plan, role)).map(|(i, _)| i).fold(0, |sum, input| {
+    let bands = plan.request.bands().into_iter().filter_map(|role| input_of(plan, role)).map(|(i, _)| i);
+    let samples = bands.fold(0, |sum, input| {
         let part = &plan.scene.parts[input.part];
         let pixels: usize = survey::windows(part.rows, part.cols).iter().map(|w| w.pixels()).sum();
         // The samples, and a sorted copy.
         sum + (2 * pixels * size_of::<f32>()) as u64
-    })
+    });
+    // One after the other.
+    samples.max(sharpen::window_bytes(plan))
 }
 
 /// The survey of a scene. Uses the current rayon pool.
@@ -76,6 +82,7 @@ pub fn survey(plan: &ScenePlan) -> Result<Survey> {
     for one in found {
         all.merge(one?);
     }
+    all.sharpen = sharpen::fit(plan)?;
     Ok(all)
 }
 
@@ -106,9 +113,22 @@ fn input_of(plan: &ScenePlan, role: Role) -> Option<(&Input, &InputBand)> {
     })
 }
 
+/// Adds to the survey of a settled plan how good its pansharpened products are. Uses the current rayon pool.
+///
+/// # Errors
+/// Reading faults.
+pub fn judge(plan: &mut ScenePlan) -> Result<()> {
+    let mut qualities = sharpen::qualities(plan)?;
+    for (product, found) in plan.survey.iter_mut().flat_map(|d| &mut d.survey.sharpen) {
+        found.quality = qualities.remove(product);
+    }
+    Ok(())
+}
+
 /// Puts the answers of a survey into the plan.
 pub fn settle(plan: &mut ScenePlan, survey: Survey) {
-    let night = &Arc::clone(&plan.pipeline).night;
+    let pipeline = Arc::clone(&plan.pipeline);
+    let night = &pipeline.night;
     for layer in &mut plan.layers {
         let (roles, linear) = (layer.roles.clone(), layer.linear());
         for product in &mut layer.products {
@@ -130,6 +150,12 @@ pub fn settle(plan: &mut ScenePlan, survey: Survey) {
                         if let Some(range) = survey.stretch.get(&band.role) {
                             band.range_dn = (range.low, range.high);
                         }
+                    }
+                }
+                Program::Pansharpen(sharpening) => {
+                    if let Some(found) = survey.sharpen.get(&product.name) {
+                        let given = pipeline.product.iter().find(|p| p.name == product.name);
+                        sharpen::settle(sharpening, found, given.map(|p| &p.weights), &roles, &linear);
                     }
                 }
                 _ => {}

@@ -25,6 +25,7 @@ pub mod report;
 mod resolve;
 mod select;
 mod sequencer;
+mod sharpen;
 mod show;
 mod stop;
 mod task;
@@ -68,6 +69,16 @@ pub enum EngineError {
         product: String,
         /// Degrees above the horizon.
         elevation: f64,
+    },
+    /// A product has nothing to be sharpened with.
+    #[error("product `{product}` cannot be sharpened: {reason}; {remedy}")]
+    CannotSharpen {
+        /// The product.
+        product: String,
+        /// Why.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// No product is left.
     #[error("none of the products can be made from this scene (it has {has})")]

@@ -7,6 +7,7 @@
 //! - Numbers are in DN: what they mean as radiance or reflectance is the calibration's business.
 
 mod dark;
+pub mod sharpen;
 mod stretch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,15 +35,17 @@ pub struct Request {
     pub dark: BTreeSet<Role>,
     /// Bands whose range for display is wanted.
     pub stretch: BTreeSet<Role>,
+    /// Products that are pansharpened.
+    pub sharpen: BTreeSet<String>,
 }
 
 impl Request {
     /// True when nothing is asked.
     pub fn is_empty(&self) -> bool {
-        self.dark.is_empty() && self.stretch.is_empty()
+        self.dark.is_empty() && self.stretch.is_empty() && self.sharpen.is_empty()
     }
 
-    /// All bands that have to be looked at.
+    /// All bands that have to be looked at one by one.
     pub fn bands(&self) -> BTreeSet<Role> {
         &self.dark | &self.stretch
     }
@@ -57,6 +60,9 @@ pub struct Survey {
     /// Range for display by band.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stretch: BTreeMap<Role, Range>,
+    /// PAN and the bands together, by pansharpened product.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sharpen: BTreeMap<String, sharpen::Sharpening>,
 }
 
 impl Survey {
@@ -84,6 +90,7 @@ impl Survey {
     pub fn merge(&mut self, other: Self) {
         self.dark.extend(other.dark);
         self.stretch.extend(other.stretch);
+        self.sharpen.extend(other.sharpen);
     }
 }
 
@@ -104,6 +111,18 @@ pub enum SurveyError {
         looked_at: usize,
         /// The fewest that will do.
         needed: usize,
+    },
+    /// PAN and the bands of a product show no ground together.
+    #[error(
+        "product `{product}` cannot be sharpened: PAN and its bands are both valid on {found} pixels of the windows looked at, {needed} are needed; check that both parts are of one acquisition, or leave the product out"
+    )]
+    NothingInCommon {
+        /// The product.
+        product: String,
+        /// Pixels that both show.
+        found: u64,
+        /// The fewest that will do.
+        needed: u64,
     },
 }
 
