@@ -40,8 +40,8 @@ pub struct Product {
     /// to the detector of the bands) or `brovey` (PAN over a weighted sum of the bands: faster, and rougher).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<Method>,
-    /// How PAN is fitted to each band (`mtf-glp-hpm`): `moments` (default: mean and standard deviation of the scene) or
-    /// `regression` (slope of the band over PAN: less detail for bands that PAN says little about).
+    /// How PAN is fitted to each band (`mtf-glp-hpm`): `regression` (default: by the slope of the band over PAN, so that bands
+    /// that PAN says little about get little detail) or `moments` (by mean and standard deviation).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<Fit>,
     /// Modulation of the detector at its Nyquist frequency by band, 0.05 to 0.9, such as `{ B = 0.34, N = 0.22 }`

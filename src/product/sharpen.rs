@@ -22,11 +22,11 @@ pub enum Method {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
-    /// It gets the band's mean and standard deviation.
+    /// The band is regressed on it.
     #[default]
-    Moments,
-    /// It is regressed on the band.
     Regression,
+    /// It gets the band's mean and standard deviation.
+    Moments,
 }
 
 /// Modulation of a detector at its Nyquist frequency where nothing better is known.

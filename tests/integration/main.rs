@@ -23,4 +23,5 @@ mod memory;
 mod night;
 mod report;
 mod shapes;
+mod sharpen;
 mod values;

@@ -14,9 +14,9 @@ use crate::raster::Linear;
 use crate::scene::Role;
 use crate::survey;
 
-/// Coarse pixels beyond a filter's reach that a pixel of the product may be interpolated from: those of cubic
-/// interpolation, the widest there is.
-const NEIGHBOURS: f64 = 2.0;
+/// Coarse pixels beyond a filter's reach that a pixel of the product may be interpolated from, on each side: more than any
+/// interpolation asks for.
+const NEIGHBOURS: f64 = 3.0;
 /// How much longer than its mean edge a coarse pixel may be on the ground, and how much further its diagonal reaches.
 const STRETCH: f64 = 1.3 * std::f64::consts::SQRT_2;
 /// Product pixels along a coarse pixel from which on there is something to sharpen.
