@@ -23,6 +23,7 @@ oracle l1_truth.py "$binary" "$work" --relief 150 --roll 20
 oracle gdalwarp_truth.py "$binary" "$work"
 oracle gdalwarp_truth.py "$binary" "$work" --relief 150 --roll 20
 oracle night_truth.py "$binary" "$work"
+oracle pansharpen.py "$binary" "$work" ${data:+--data "$data"}
 oracle determinism.py "$binary" "$work"
 oracle cog_matrix.py "$binary" "$work"
 if [ -n "${FIELDGLOW_ORACLE_BUCKET:-}" ]; then
