@@ -241,7 +241,7 @@ mod tests {
             let sigma = variance_of_gain(gain).sqrt();
             let filter = Gaussian::new(sigma).unwrap();
             let rows = lattice(70, ratio, turn);
-            let bad = |r: usize, c: usize| (r * 31 + c * 17) % 97 == 0;
+            let bad = |r: usize, c: usize| (r * 31 + c * 17).is_multiple_of(97);
             let sums = low_pass(&filter, &rows, &bad);
             let (mut out, mut state) = (vec![0.0; 72], vec![0; 72]);
             let mut coarse = vec![0; 72];
@@ -268,8 +268,8 @@ mod tests {
     fn modulation_at_the_nyquist_frequency_is_the_gain() {
         for gain in [0.1, 0.3, 0.6] {
             let filter = Gaussian::new(variance_of_gain(gain).sqrt()).unwrap();
-            let (mut even, mut odd) = (Sums::default(), Sums::default());
-            (even.reset(1, 2), odd.reset(1, 2));
+            let mut even = Sums::default();
+            even.reset(1, 2);
             let fine = 64;
             for r in -4 * fine..4 * fine {
                 let row = vec![f64::from(r) / f64::from(fine); 10 * fine as usize];

@@ -162,7 +162,8 @@ fn every_pixel_is_the_published_formula_also_beside_what_is_missing() {
     );
     desk.run(&grid(10.0, &products), &[&folder], &[]).ends_with(0);
     let survey = desk.document("survey.json");
-    let values = |b: &Vec<u16>| -> Vec<f64> { b.iter().map(|v| if *v == 0 { f64::NAN } else { f64::from(*v) }).collect() };
+    let values =
+        |b: &Vec<u16>| -> Vec<f64> { b.iter().map(|v| if *v == 0 { f64::NAN } else { f64::from(*v) }).collect() };
     let bands: Vec<Vec<f64>> = pair.bands.iter().map(values).collect();
     // Where all bands are invalid the low-pass is; where one is, the other still has it.
     let any: Vec<f64> = (0..bands[0].len()).map(|k| bands[0][k].max(bands[1][k])).collect();

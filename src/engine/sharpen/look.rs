@@ -159,11 +159,10 @@ fn every<T: Send>(
 /// The pansharpened products of a plan.
 fn products(plan: &ScenePlan) -> impl Iterator<Item = (&Layer, &LowPass, &Product, &Sharpening)> {
     plan.layers.iter().flat_map(|layer| {
-        let sharpened = layer.products.iter().filter_map(move |p| match &p.program {
+        layer.products.iter().filter_map(move |p| match &p.program {
             Program::Pansharpen(s) => Some((layer, layer.low_pass.as_ref()?, p, &**s)),
             _ => None,
-        });
-        sharpened
+        })
     })
 }
 
