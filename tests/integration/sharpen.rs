@@ -272,10 +272,10 @@ fn where_cells_and_units_end_makes_no_difference() {
                 let t = image.transform;
                 let (col, row) = (((t[0] - corner.0) / 0.75).round() as i64, ((corner.1 - t[3]) / 0.75).round() as i64);
                 for (to, from) in pixels.iter_mut().zip(&image.bands) {
-                    for p in 0..160 * 512 {
+                    for (p, to) in to.iter_mut().enumerate() {
                         let (r, c) = ((p / 512) as i64 - row, (p % 512) as i64 - col);
                         if r >= 0 && c >= 0 && r < image.rows as i64 && c < image.cols as i64 {
-                            to[p] = from[r as usize * image.cols + c as usize];
+                            *to = from[r as usize * image.cols + c as usize];
                         }
                     }
                 }
