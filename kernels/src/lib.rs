@@ -12,6 +12,7 @@
 
 pub mod correlate;
 pub mod expression;
+pub mod fusion;
 pub mod height;
 pub mod lattice;
 pub mod lights;
@@ -21,6 +22,7 @@ pub mod pyramid;
 pub mod quantize;
 pub mod resample;
 pub mod rpc;
+pub mod sharpen;
 mod simd;
 pub mod state;
 pub mod stats;

@@ -48,6 +48,10 @@ pub struct Args {
     /// Spacing of the DEM, metres.
     #[arg(long, default_value_t = 30.0, value_name = "M")]
     dem_spacing: f64,
+    /// Pixel of the rasters of the truth, metres; that of the panchromatic image shows what sharpening should make.
+    /// [default: a multispectral pixel]
+    #[arg(long, value_name = "M")]
+    truth_pixel: Option<f64>,
     /// Standard deviation of the noise, DN.
     #[arg(long, default_value_t = 3.0, value_name = "DN")]
     noise: f64,
@@ -102,6 +106,7 @@ pub fn run(args: &Args) -> Outcome {
     options.roll_deg = args.roll;
     options.relief_m = args.relief;
     options.dem_spacing_m = args.dem_spacing;
+    options.truth_m = args.truth_pixel;
     options.noise_dn = args.noise;
     options.psf = !args.no_psf;
     options.kind = match args.level {

@@ -10,6 +10,7 @@ mod mistakes;
 mod overrides;
 mod product;
 mod sections;
+mod sharpen;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -415,6 +416,40 @@ kind = "qa"
     }
 
     #[test]
+    fn sharpening_is_said_in_full_or_refused() {
+        let of = |keys: &str| {
+            GOOD.replace("kind = \"qa\"", &format!("kind = \"pansharpen\"\nbands = [\"G\", \"R\"]\n{keys}"))
+        };
+        for fine in [
+            "",
+            "method = \"mtf-glp-hpm\"\nfit = \"regression\"\nmtf_gain = { G = 0.35, PAN = 0.2 }",
+            "method = \"brovey\"\nweights = { G = 0.5, R = 0.4 }",
+        ] {
+            assert!(parsed(&of(fine)).is_ok(), "{fine}: {:?}", mistakes(&of(fine)));
+        }
+        for (keys, at) in [
+            ("method = \"brovey\"\nfit = \"moments\"", "product.qa.fit"),
+            ("weights = { G = 0.5, R = 0.4 }", "product.qa.weights"),
+            ("method = \"brovey\"\nweights = { G = 0.5 }", "R is missing"),
+            ("method = \"brovey\"\nweights = { G = 0.0, R = 0.0 }", "sum is 0"),
+            ("method = \"brovey\"\nweights = { G = -1.0, R = 2.0 }", "product.qa.weights.G"),
+            ("mtf_gain = { N = 0.3 }", "product.qa.mtf_gain.N"),
+            ("mtf_gain = { G = 0.95 }", "0.05 to 0.9"),
+            ("mtf_gain = { PAN = 0.01 }", "product.qa.mtf_gain.PAN"),
+        ] {
+            let m = mistakes(&of(keys)).join("\n");
+            assert!(m.contains(at), "{keys}: {m}");
+        }
+        let m = mistakes(&of("").replace("[\"G\", \"R\"]", "[\"PAN\"]")).join("\n");
+        assert!(m.contains("name the bands to sharpen"), "{m}");
+        let m = mistakes(&GOOD.replace("kind = \"qa\"", "kind = \"qa\"\nmethod = \"brovey\"")).join("\n");
+        assert!(m.contains("product.qa.method"), "{m}");
+        // Products of other kinds are written as before: the key of what stands in storage holds on to them.
+        let text = serde_json::to_string(&parsed(GOOD).unwrap()).unwrap();
+        assert!(["method", "fit", "mtf_gain", "weights"].iter().all(|k| !text.contains(&format!("\"{k}\""))), "{text}");
+    }
+
+    #[test]
     fn the_schema_documents_every_key() {
         let schema = schema();
         let text = schema.to_string();
@@ -425,7 +460,10 @@ kind = "qa"
             if let Some(props) = v.get("properties").and_then(|p| p.as_object()) {
                 for (k, p) in props {
                     // A map: its keys are the roles.
-                    if ["/esun", "/dark_dn", "/lit_threshold"].iter().any(|map| path.ends_with(map)) {
+                    if ["/esun", "/dark_dn", "/lit_threshold", "/mtf_gain", "/weights"]
+                        .iter()
+                        .any(|map| path.ends_with(map))
+                    {
                         continue;
                     }
                     if p.get("description").is_none() {

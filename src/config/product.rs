@@ -1,6 +1,6 @@
 //! The `[[product]]` section.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use super::{Geometry, Mistake, Mode, Radiometry, bad_name};
 use crate::calibrate::Level;
 use crate::grid::cell::Tiling;
 use crate::product::indices;
+use crate::product::sharpen::{Fit, Method};
 use crate::scene::Role;
 
 /// One thing to make.
@@ -19,10 +20,10 @@ pub struct Product {
     /// Name of the file and the asset; a to z, 0 to 9, `-`, `_`.
     pub name: String,
     /// `bands` (values at the level of `[radiometry]`), `index` (a spectral index), `night` (radiance above the dark level, at
-    /// level `radiance`), `preview` (one or three bands stretched to 8 bits for the eye) or `qa` (why pixels are invalid, and
-    /// what is wrong with valid ones).
+    /// level `radiance`), `preview` (one or three bands stretched to 8 bits for the eye), `pansharpen` (bands with the detail of
+    /// PAN, at the level of `[radiometry]`) or `qa` (why pixels are invalid, and what is wrong with valid ones).
     pub kind: Kind,
-    /// Roles of the bands, in the order they are stored (`bands`, `night`, `preview`), or whose states count (`qa`; default:
+    /// Roles of the bands, in the order they are stored (`bands`, `night`, `preview`, `pansharpen`), or whose states count (`qa`; default:
     /// those of the other products of its resolution).
     #[serde(default)]
     pub bands: Vec<Role>,
@@ -39,6 +40,22 @@ pub struct Product {
     /// Default: `int16` where allowed, else `float32`. `night` is always float32, `preview` uint8, `qa` uint16.
     #[serde(default, rename = "type")]
     pub sample: Option<Sample>,
+    /// How bands are sharpened (`pansharpen`): `mtf-glp-hpm` (default: modulation by PAN over its low-pass, which is matched
+    /// to the detector of the bands) or `brovey` (PAN over a weighted sum of the bands: faster, and rougher).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<Method>,
+    /// How PAN is fitted to each band (`mtf-glp-hpm`): `regression` (default: by the slope of the band over PAN, so that bands
+    /// that PAN says little about get little detail) or `moments` (by mean and standard deviation).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
+    /// Modulation of the detector at its Nyquist frequency by band, 0.05 to 0.9, such as `{ B = 0.34, N = 0.22 }`
+    /// (`pansharpen`). Default: 0.3. `PAN` may be named too, up to 1: its blur is then taken out of the low-pass; default
+    /// 1, none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mtf_gain: BTreeMap<Role, f64>,
+    /// Weight of each band in what PAN sees, at the level of `[radiometry]` (`brovey`). Default: fitted to the scene.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<Role, f64>,
     /// What happens when a scene lacks a band it needs: `true` (default) fails the scene, `false` leaves the product out
     /// with a warning.
     #[serde(default = "yes")]
@@ -61,6 +78,8 @@ pub enum Kind {
     Night,
     /// Bands for the eye.
     Preview,
+    /// Bands with the detail of PAN.
+    Pansharpen,
     /// Pixel states.
     Qa,
 }
@@ -89,7 +108,7 @@ impl Product {
             found.push(Mistake::new(format!("product[{i}].name"), problem));
         }
         match self.kind {
-            Kind::Bands | Kind::Night if self.bands.is_empty() => {
+            Kind::Bands | Kind::Night | Kind::Pansharpen if self.bands.is_empty() => {
                 found.push(Mistake::new(
                     at("bands"),
                     "missing; write the roles in the order they are to be stored, such as [\"B\", \"G\", \"R\", \"N\"]",
@@ -120,7 +139,7 @@ impl Product {
                     format!("`{key}` is not in the catalogue; known: {}", indices::keys().join(", ")),
                 ));
             }
-            (Kind::Bands | Kind::Night | Kind::Preview | Kind::Qa, Some(_)) => {
+            (Kind::Bands | Kind::Night | Kind::Preview | Kind::Pansharpen | Kind::Qa, Some(_)) => {
                 found.push(Mistake::new(at("index"), "only products of kind `index` have one; remove it"))
             }
             _ => {}
@@ -136,7 +155,7 @@ impl Product {
             ));
         }
         let fixed = match self.kind {
-            Kind::Bands | Kind::Index => None,
+            Kind::Bands | Kind::Index | Kind::Pansharpen => None,
             Kind::Night => Some("`night` is always float32"),
             Kind::Preview => Some("`preview` is always uint8"),
             Kind::Qa => Some("`qa` is always uint16"),
@@ -144,12 +163,16 @@ impl Product {
         if let Some(fixed) = fixed.filter(|_| self.sample.is_some()) {
             found.push(Mistake::new(at("type"), format!("{fixed}; remove it")));
         }
-        if self.sample == Some(Sample::Int16) && self.kind == Kind::Bands && level != Level::Toa {
+        if self.sample == Some(Sample::Int16)
+            && matches!(self.kind, Kind::Bands | Kind::Pansharpen)
+            && level != Level::Toa
+        {
             found.push(Mistake::new(
                 at("type"),
                 "int16 with scale 0.0001 holds −3.2767 to 3.2767: reflectance, not radiance or DN; take float32",
             ));
         }
+        self.check_sharpening(geometry.map(|g| g.mode), found);
         let unscaled = self.index.as_deref().and_then(indices::find).is_some_and(|row| !row.scaled);
         if self.sample == Some(Sample::Int16) && unscaled {
             found.push(Mistake::new(at("type"), "this index is not bounded by ±3.2767; take float32"));

@@ -271,14 +271,14 @@ impl Dispatcher<'_> {
             let started = Instant::now();
             let memory = self.budget.reserve(plan.survey_bytes());
             let (survey, warnings) = self.pool.install(|| look::survey(&plan))?;
-            drop(memory);
             for w in &warnings {
                 self.progress.warning(&plan.scene.id, w);
             }
             outcome.warnings.extend(warnings.iter().cloned());
             plan.warnings.extend(warnings);
             outcome.coregistration = survey.coregistration.as_ref().map(Registration::summary);
-            look::settle(&mut plan, survey)?;
+            self.pool.install(|| look::settle(&mut plan, survey))?;
+            drop(memory);
             outcome.stage_seconds.survey = started.elapsed().as_secs_f64();
         }
         let plan = Arc::new(plan);
@@ -302,6 +302,8 @@ impl Dispatcher<'_> {
         outcome.bytes_written = published.bytes;
         outcome.reads = published.reads;
         outcome.values_clipped = published.clipped;
+        outcome.values_held = published.held;
+        outcome.pansharpening = plan.qualities();
         outcome.stage_seconds.add(&published.seconds);
         let samples: u64 = plan
             .layers

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Input, InputBand, Layer, ScenePlan};
-use super::{register, show};
+use super::{register, sharpen, show};
 use crate::catalog;
 use crate::config::Pipeline;
 use crate::error::{Result, ResultExt};
@@ -21,7 +21,7 @@ pub struct Document {
     pub schema: u32,
     /// Key of the scene and the configuration it is of.
     pub key: String,
-    /// Unit of dark levels and ranges.
+    /// Unit of all numbers that have one and do not say otherwise.
     pub unit: String,
     /// What was found.
     #[serde(flatten)]
@@ -44,6 +44,9 @@ pub fn request(pipeline: &Pipeline, layers: &[Layer]) -> Request {
                 }))
             }
             Program::Preview(bands) => request.stretch.extend(bands.iter().map(|b| b.role)),
+            Program::Pansharpen(_) => {
+                request.sharpen.insert(product.name.clone());
+            }
             _ => {}
         }
         if pipeline.output.pictures {
@@ -53,9 +56,10 @@ pub fn request(pipeline: &Pipeline, layers: &[Layer]) -> Request {
     request
 }
 
-/// Bytes of the samples of all bands, and of co-registration, which comes after them.
+/// Bytes of the samples of all bands; of co-registration, which comes after them; and of pansharpening, which comes last.
 pub fn bytes(plan: &ScenePlan) -> u64 {
-    samples_bytes(plan).max(register::bytes(plan))
+    // One after the other.
+    samples_bytes(plan).max(register::bytes(plan)).max(sharpen::window_bytes(plan))
 }
 
 fn samples_bytes(plan: &ScenePlan) -> u64 {
@@ -112,13 +116,25 @@ fn input_of(plan: &ScenePlan, role: Role) -> Option<(&Input, &InputBand)> {
     })
 }
 
-/// Puts the answers of a survey into the plan.
+/// Adds to the survey of a settled plan how good its pansharpened products are.
+fn judge(plan: &mut ScenePlan) -> Result<()> {
+    let mut qualities = sharpen::qualities(plan)?;
+    for (product, found) in plan.survey.iter_mut().flat_map(|d| &mut d.survey.sharpen) {
+        found.quality = qualities.remove(product);
+    }
+    Ok(())
+}
+
+/// Puts the answers of a survey into the plan, and finds those that rest on others. Uses the current rayon pool.
 ///
 /// # Errors
-/// When a corrected sensor model has no ground any more.
-pub fn settle(plan: &mut ScenePlan, survey: Survey) -> Result<()> {
+/// When a corrected sensor model has no ground any more; reading faults, and what the survey says of pansharpening.
+pub fn settle(plan: &mut ScenePlan, mut survey: Survey) -> Result<()> {
     register::settle(plan, &survey)?;
-    let night = &Arc::clone(&plan.pipeline).night;
+    // PAN and the bands are compared where they were laid.
+    survey.sharpen = sharpen::fit(plan)?;
+    let pipeline = Arc::clone(&plan.pipeline);
+    let night = &pipeline.night;
     for layer in &mut plan.layers {
         let (roles, linear) = (layer.roles.clone(), layer.linear());
         for product in &mut layer.products {
@@ -142,11 +158,17 @@ pub fn settle(plan: &mut ScenePlan, survey: Survey) -> Result<()> {
                         }
                     }
                 }
+                Program::Pansharpen(sharpening) => {
+                    if let Some(found) = survey.sharpen.get(&product.name) {
+                        let given = pipeline.product.iter().find(|p| p.name == product.name);
+                        sharpen::settle(sharpening, found, given.map(|p| &p.weights), &roles, &linear);
+                    }
+                }
                 _ => {}
             }
         }
     }
     let document = || Document { schema: 1, key: plan.key.clone(), unit: "DN".into(), survey };
     plan.survey = (!plan.request.is_empty() || plan.register.is_some()).then(document);
-    Ok(())
+    judge(plan)
 }

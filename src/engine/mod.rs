@@ -27,6 +27,7 @@ pub mod report;
 mod resolve;
 mod select;
 mod sequencer;
+mod sharpen;
 mod show;
 mod stop;
 mod task;
@@ -83,6 +84,16 @@ pub enum EngineError {
         role: Role,
         /// What the scene has.
         has: String,
+    },
+    /// A product has nothing to be sharpened with.
+    #[error("product `{product}` cannot be sharpened: {reason}; {remedy}")]
+    CannotSharpen {
+        /// The product.
+        product: String,
+        /// Why.
+        reason: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// No product is left.
     #[error("none of the products can be made from this scene (it has {has})")]

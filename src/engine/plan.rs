@@ -1,8 +1,10 @@
 //! What will be done with a scene, before anything is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::publish::TILE;
+use super::sharpen::LowPass;
 use crate::calibrate::{Illumination, Linear, Provenance};
 use crate::cog;
 use crate::config::Pipeline;
@@ -14,6 +16,7 @@ use crate::raster::Block;
 use crate::read::{HeightWindow, Heights, Raster};
 use crate::scene::{Role, Scene, Warning};
 use crate::survey::Request;
+use crate::survey::sharpen::Quality;
 
 /// A scene resolved against a pipeline.
 pub struct ScenePlan {
@@ -63,6 +66,8 @@ pub struct Layer {
     pub inputs: Vec<Input>,
     /// What is made of them.
     pub products: Vec<Product>,
+    /// How its panchromatic band is low-passed; `None` where nothing is sharpened.
+    pub low_pass: Option<LowPass>,
 }
 
 impl Layer {
@@ -212,10 +217,14 @@ impl Layer {
         self.products.iter().map(|p| (p.bands() * p.encoding.sample_bytes()) as u64).sum()
     }
 
-    /// Bytes a unit of `pixels` uses while it is computed, whose sources have `source_pixels` each.
-    pub fn unit_bytes(&self, pixels: usize, source_pixels: &[usize]) -> (u64, u64) {
+    /// Bytes a unit uses while it is computed, whose sources have `source_pixels` each.
+    pub fn unit_bytes(&self, unit: Window, source_pixels: &[usize]) -> (u64, u64) {
+        let pixels = unit.pixels();
+        let low = self.low_pass.as_ref().filter(|low| low.in_pass > 0);
+        let low_planes = low.map_or(0, |low| low.in_pass);
+        let sharpened = low.map_or(0, |low| low.bytes(self, unit, source_pixels, low_planes));
         let sources: u64 = self.inputs.iter().zip(source_pixels).map(|(i, n)| Block::bytes(*n, i.bands.len())).sum();
-        let strip = Block::bytes(crate::geometry::STRIP_ROWS * UNIT_SIDE, self.roles.len());
+        let strip = Block::bytes(crate::geometry::STRIP_ROWS * UNIT_SIDE, self.roles.len() + low_planes);
         let of_pixel = self.stored_bytes_per_pixel();
         let stored = of_pixel * pixels as u64;
         // A strip, the row of tiles it is in, coarser levels (a third), and one assembled tile per product.
@@ -223,14 +232,18 @@ impl Layer {
         let raw = rows(crate::geometry::STRIP_ROWS) + rows(TILE) + stored / 3 + of_pixel * (TILE * TILE) as u64;
         // Compressed tiles, at worst as large as the raw ones.
         let output = stored + stored / 3;
-        (sources + strip + raw, output)
+        (sources + sharpened + strip + raw, output)
     }
 
     /// Pixels the source windows of a unit may have, from the ground that pixels cover.
-    pub fn source_pixels(&self, scene: &Scene, pixels: usize) -> Vec<usize> {
+    pub fn source_pixels(&self, scene: &Scene, unit: Window) -> Vec<usize> {
+        let low = self.low_pass.as_ref().filter(|low| low.in_pass > 0);
         self.inputs
             .iter()
-            .map(|i| {
+            .enumerate()
+            .map(|(k, i)| {
+                // PAN is read with what its filter reaches.
+                let pixels = low.filter(|low| low.pan.0 == k).map_or(unit, |low| low.located(unit)).pixels();
                 let part = &scene.parts[i.part];
                 let under = match &i.placement {
                     // Read strip by strip.
@@ -280,10 +293,11 @@ impl ScenePlan {
     /// Bytes of a unit: while it is computed, and of its results.
     pub fn unit_bytes(&self, layer: usize, unit: Window) -> (u64, u64) {
         let layer = &self.layers[layer];
-        let (working, output) = layer.unit_bytes(unit.pixels(), &layer.source_pixels(&self.scene, unit.pixels()));
+        let (working, output) = layer.unit_bytes(unit, &layer.source_pixels(&self.scene, unit));
         let tile = |p: &Product| p.bands() * p.encoding.sample_bytes() * TILE * TILE;
         let tile = layer.products.iter().map(tile).max().unwrap_or(0);
         let codec = super::publish::compression(&self.pipeline).context_bytes(tile);
+        let unit = layer.low_pass.as_ref().filter(|low| low.in_pass > 0).map_or(unit, |low| low.located(unit));
         let heights = match &self.terrain {
             Terrain::Dem { heights, hides, .. } => {
                 let side = |n: usize| n as f64 * layer.pixel_m / heights.pixel_m() * TURN.sqrt() + 2.0 * DEM_MARGIN;
@@ -346,6 +360,12 @@ impl ScenePlan {
     /// The folder of this configuration: the first digits of the key.
     pub fn key8(&self) -> &str {
         &self.key[..8]
+    }
+
+    /// How good the pansharpened products are, by name.
+    pub fn qualities(&self) -> BTreeMap<String, Quality> {
+        let found = self.survey.iter().flat_map(|d| &d.survey.sharpen);
+        found.filter_map(|(name, s)| Some((name.clone(), s.quality?))).collect()
     }
 
     /// What a file of a product is to be.

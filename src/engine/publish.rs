@@ -132,6 +132,10 @@ fn bands(plan: &ScenePlan, product: &Product) -> Vec<BandSpec> {
             let colors = if bands.len() == 3 { [Color::Red, Color::Green, Color::Blue] } else { [Color::Gray; 3] };
             bands.iter().zip(colors).map(|(b, c)| band(b.role.code(), None, c)).collect()
         }
+        Program::Pansharpen(s) => {
+            let unit = unit(plan.pipeline.radiometry.level);
+            s.bands.iter().map(|b| band(b.role.code(), unit, color(b.role))).collect()
+        }
         Program::Index(row) => vec![band(&row.key, Some("1"), Color::Gray)],
         Program::Qa => vec![band("qa", Some("1"), Color::Gray)],
     }
@@ -441,6 +445,10 @@ fn extras(plan: &ScenePlan) -> Map<String, Value> {
     if let Some(r) = plan.survey.as_ref().and_then(|d| d.survey.coregistration.as_ref()) {
         map.insert("fieldglow:coregistration".into(), json!(r.summary()));
     }
+    let qualities = plan.qualities();
+    if !qualities.is_empty() {
+        map.insert("fieldglow:pansharpening".to_owned(), json!(qualities));
+    }
     map
 }
 
@@ -493,6 +501,11 @@ fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, 
         Program::Bands(_) => {
             (what.to_owned(), vec!["data", if level == Level::Toa { "reflectance" } else { "radiance" }], None)
         }
+        Program::Pansharpen(_) => (
+            format!("pansharpened {what}"),
+            vec!["data", if level == Level::Toa { "reflectance" } else { "radiance" }],
+            None,
+        ),
         Program::Index(row) => (
             row.name.clone(),
             vec!["data"],
@@ -509,7 +522,9 @@ fn asset(plan: &ScenePlan, layer: &Layer, product: &Product, lattice: &Lattice, 
         .enumerate()
         .map(|(k, spec)| {
             let source = match &product.program {
-                Program::Bands(_) | Program::Night(_) | Program::Preview(_) => product.roles().get(k).copied(),
+                Program::Bands(_) | Program::Night(_) | Program::Preview(_) | Program::Pansharpen(_) => {
+                    product.roles().get(k).copied()
+                }
                 _ => None,
             };
             let known = source.and_then(|r| plan.scene.find(r).map(|(_, b)| (r, b)));

@@ -1,5 +1,7 @@
 //! What happened, for people while it does, and for machines afterwards.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -7,6 +9,7 @@ use crate::error::{Class, Context, Error, chain};
 use crate::scene::Warning;
 use crate::store;
 use crate::survey::coregister::Registration;
+use crate::survey::sharpen::Quality;
 
 /// Listens to a run. Called from several threads; must not block.
 pub trait Progress: Sync {
@@ -158,6 +161,10 @@ pub struct SceneOutcome {
     pub decode_amplification: f64,
     /// Values clipped to fit their stored type.
     pub values_clipped: u64,
+    /// Pansharpened values that got less detail than their ratio asks for, because PAN is too dark there to divide by.
+    pub values_held: u64,
+    /// How good its pansharpened products are, by name; empty when nothing was left to make.
+    pub pansharpening: BTreeMap<String, Quality>,
     /// Wall time, seconds.
     pub seconds: f64,
     /// Core time by stage, seconds.
@@ -186,6 +193,8 @@ impl SceneOutcome {
             read_amplification: 0.0,
             decode_amplification: 0.0,
             values_clipped: 0,
+            values_held: 0,
+            pansharpening: BTreeMap::new(),
             seconds: 0.0,
             stage_seconds: StageSeconds::default(),
             warnings: Vec::new(),
@@ -244,6 +253,8 @@ pub struct Totals {
     pub reads: Reads,
     /// Values clipped to fit their stored type.
     pub values_clipped: u64,
+    /// Pansharpened values that got less detail than their ratio asks for.
+    pub values_held: u64,
     /// Warnings.
     pub warnings: usize,
     /// Core time by stage, seconds.
@@ -319,6 +330,7 @@ impl RunReport {
             t.bytes_written += s.bytes_written;
             t.reads.add(&s.reads);
             t.values_clipped += s.values_clipped;
+            t.values_held += s.values_held;
             t.warnings += s.warnings.len();
             t.stage_seconds.add(&s.stage_seconds);
         }

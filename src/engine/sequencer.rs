@@ -62,6 +62,8 @@ pub struct Published {
     pub reads: Reads,
     /// Values clipped.
     pub clipped: u64,
+    /// Values sharpened less than their ratio asks for.
+    pub held: u64,
     /// Core time.
     pub seconds: StageSeconds,
     /// The first error.
@@ -236,6 +238,7 @@ fn accept(open: &mut Open, done: UnitDone, budget: &Budget, published: &mut Publ
     let output = result?;
     published.reads.add(&output.reads);
     published.clipped += output.clipped;
+    published.held += output.held;
     published.seconds.add(&output.seconds);
     for (file, tile) in output.tiles {
         let Some((writer, sink)) = open.files.get_mut(file) else { continue };

@@ -16,7 +16,7 @@ fn shown(roles: &[Role]) -> Vec<usize> {
 /// Bands of a product whose range for display has to be known.
 pub fn stretched(product: &Product) -> Vec<Role> {
     let roles = match &product.program {
-        Program::Bands(_) | Program::Night(_) => product.roles(),
+        Program::Bands(_) | Program::Night(_) | Program::Pansharpen(_) => product.roles(),
         _ => return Vec::new(),
     };
     shown(&roles).into_iter().filter_map(|k| roles.get(k).copied()).collect()
@@ -44,7 +44,7 @@ pub fn style(plan: &ScenePlan, layer: &Layer, product: &Product) -> Option<Style
         plane.map_or(f64::NAN, |p| linear[p].apply(dn) / scale)
     };
     match &product.program {
-        Program::Bands(_) => by_bands(DAY_GAMMA, &|_, role| {
+        Program::Bands(_) | Program::Pansharpen(_) => by_bands(DAY_GAMMA, &|_, role| {
             let range = survey.and_then(|s| s.stretch.get(&role));
             range.map_or((f64::NAN, f64::NAN), |r| (value(role, r.low), value(role, r.high)))
         })

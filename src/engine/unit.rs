@@ -12,9 +12,10 @@ use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
 
 use super::cell::OpenCell;
 use super::fold::{Fold, Place, Tools};
-use super::locate::UnitLocated;
-use super::plan::{Input, Layer};
+use super::locate::{Located, UnitLocated};
+use super::plan::{Input, ScenePlan};
 use super::report::{Reads, StageSeconds};
+use super::sharpen::{Sharpener, Site};
 use crate::cog::EncodedTile;
 use crate::error::{Result, ResultExt};
 use crate::geometry::ortho::RowScratch;
@@ -50,6 +51,8 @@ pub struct Output {
     pub valid: u64,
     /// Values clipped to fit.
     pub clipped: u64,
+    /// Values sharpened less than their ratio asks for.
+    pub held: u64,
     /// What was read.
     pub reads: Reads,
     /// Where the time went.
@@ -59,15 +62,31 @@ pub struct Output {
 thread_local! {
     /// What a thread works with. It grows with the first units and is used for all that follow: nothing is allocated per
     /// strip or tile but the bytes that leave.
-    static BENCH: RefCell<Bench> = RefCell::default();
+    static BENCH: RefCell<(Bench, Vec<Fold>, Tools)> = RefCell::default();
 }
 
+/// What pixels are brought together with, from unit to unit.
 #[derive(Default)]
-struct Bench {
+pub struct Bench {
     strip: Strip,
     pixels: Vec<Pixels>,
-    folds: Vec<Fold>,
-    tools: Tools,
+    /// Low-passed PAN.
+    pub sharpener: Sharpener,
+}
+
+impl Bench {
+    /// The pixels that were read for an input; `None` where they come otherwise.
+    pub fn pixels_of(&self, source: &UnitSource<'_>) -> Option<&Pixels> {
+        match source.from {
+            From::Memory(k) => self.pixels.get(k),
+            From::Nowhere | From::File(_) | From::Lattice => None,
+        }
+    }
+
+    /// The rows that were made last.
+    pub fn block(&self) -> &Block {
+        &self.strip.block
+    }
 }
 
 /// Rows of a unit on their way, and the buffers they need.
@@ -86,7 +105,7 @@ struct Strip {
 impl Default for Strip {
     fn default() -> Self {
         Self {
-            block: Block::invalid(Window::new(0, 0, 0, 0), Vec::new(), Vec::new()),
+            block: Block::invalid(Window::default(), Vec::new(), Vec::new()),
             taken: Pixels::default(),
             col: Vec::new(),
             row: Vec::new(),
@@ -100,14 +119,22 @@ impl Default for Strip {
 
 /// Computes unit `window` of layer `layer` of a cell.
 pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> {
-    BENCH.with_borrow_mut(|bench| compute_with(bench, cell, layer, window))
+    BENCH.with_borrow_mut(|(bench, folds, tools)| compute_with(bench, folds, tools, cell, layer, window))
 }
 
-fn compute_with(bench: &mut Bench, cell: &OpenCell, layer: usize, window: Window) -> Result<Output> {
+fn compute_with(
+    bench: &mut Bench,
+    folds: &mut Vec<Fold>,
+    tools: &mut Tools,
+    cell: &OpenCell,
+    layer: usize,
+    window: Window,
+) -> Result<Output> {
     let mut out = Output::default();
     let l = &cell.plan.layers[layer];
-    let Bench { strip, pixels, folds, tools } = bench;
-    let sources = sources(cell, layer, window, pixels, &mut out)?;
+    let planes = l.low_pass.as_ref().map_or(0, |low| low.in_pass);
+    let site = Site { plan: &cell.plan, layer: l, located: cell.located(layer), planes };
+    let sources = sources(site, window, bench, &mut out)?;
     let place = |k: usize| Place { cell, file: cell.first_file(layer) + k, product: &l.products[k], unit: window };
     folds.truncate(l.products.len());
     folds.extend(l.products.iter().skip(folds.len()).map(Fold::new));
@@ -117,19 +144,13 @@ fn compute_with(bench: &mut Bench, cell: &OpenCell, layer: usize, window: Window
         let rows = STRIP_ROWS.min(window.rows - top);
         let read_before = out.seconds.read;
         let started = Instant::now();
-        resample_strip(
-            cell,
-            l,
-            &sources,
-            pixels,
-            Window::new(top as i64, 0, rows, window.cols),
-            window,
-            strip,
-            &mut out,
-        )?;
+        resample_rows(site, &sources, (top, rows), window, bench, &mut out)?;
+        let strip = &mut bench.strip;
         for (product, fold) in l.products.iter().zip(&mut *folds) {
             fold.strip.set_rows(rows);
-            out.clipped += product.evaluate(&mut strip.block, 0, &mut fold.strip, &mut strip.product);
+            let counts = product.evaluate(&mut strip.block, 0, &mut fold.strip, &mut strip.product);
+            out.clipped += counts.clipped;
+            out.held += counts.held;
         }
         out.valid += outline(&strip.block, &mut points);
         out.seconds.compute += started.elapsed().as_secs_f64() - (out.seconds.read - read_before);
@@ -145,10 +166,20 @@ fn compute_with(bench: &mut Bench, cell: &OpenCell, layer: usize, window: Window
 }
 
 /// One input of a unit: its geometry, and how its pixels come.
-struct UnitSource<'a> {
+pub struct UnitSource<'a> {
     input: &'a Input,
     located: UnitLocated<'a>,
     from: From,
+}
+
+impl UnitSource<'_> {
+    /// Writes the positions of a row of the unit within the source window that was read.
+    ///
+    /// # Errors
+    /// Those of the geometry.
+    pub fn locate(&self, row: usize, source: Window, cols: &mut [f64], rows: &mut [f64]) -> Result<()> {
+        self.located.locate(row, source, &mut RowScratch::default(), cols, rows)
+    }
 }
 
 /// How source pixels come.
@@ -160,73 +191,76 @@ enum From {
     Memory(usize),
     /// Each strip reads those that are its own.
     File(Window),
+    /// They stand on the lattice already.
+    Lattice,
 }
 
 /// Source pixels of a window.
-struct Pixels {
-    window: Window,
+#[derive(Default)]
+pub struct Pixels {
+    /// Where they stand in the image.
+    pub window: Window,
     /// Samples side by side, (row, col, band); NaN = invalid.
-    samples: Vec<f32>,
-    state: Vec<u16>,
+    pub samples: Vec<f32>,
+    /// Why pixels are invalid.
+    pub state: Vec<u16>,
     /// No state has any bit.
     clean: bool,
     scratch: read::Scratch,
     planes: Vec<f32>,
 }
 
-impl Default for Pixels {
-    fn default() -> Self {
-        Self {
-            window: Window::new(0, 0, 0, 0),
-            samples: Vec::new(),
-            state: Vec::new(),
-            clean: true,
-            scratch: read::Scratch::default(),
-            planes: Vec::new(),
-        }
-    }
-}
-
-fn sources<'a>(
-    cell: &'a OpenCell,
-    layer: usize,
-    window: Window,
-    pixels: &mut Vec<Pixels>,
-    out: &mut Output,
-) -> Result<Vec<UnitSource<'a>>> {
-    let plan = &cell.plan;
-    let l = &plan.layers[layer];
+/// The inputs of a unit; reads what does not come strip by strip.
+pub fn sources<'a>(at: Site<'a>, window: Window, bench: &mut Bench, out: &mut Output) -> Result<Vec<UnitSource<'a>>> {
+    let l = at.layer;
+    let Bench { pixels, sharpener, .. } = bench;
     pixels.resize_with(pixels.len().max(l.inputs.len()), Pixels::default);
-    l.inputs
-        .iter()
-        .zip(cell.located(layer))
-        .enumerate()
-        .map(|(k, (input, located))| {
-            let started = Instant::now();
-            let unit = located.unit(plan, &plan.crs, input, l.pixel_m, l.tells_states(), window);
-            let (located, source) = unit.within(|c| c.stage = Some("geometry"))?;
-            out.seconds.locate += started.elapsed().as_secs_f64();
-            let from = match (source, &located) {
-                (None, _) => From::Nowhere,
-                (Some(source), UnitLocated::Same) => From::File(source),
-                (Some(source), _) => {
-                    pixels[k].read(cell, input, source, out)?;
-                    From::Memory(k)
+    let low = l.low_pass.as_ref().filter(|_| at.planes > 0);
+    if let Some(low) = low {
+        sharpener.take_pan(at, low, window, out)?;
+    }
+    let source = |(k, (input, located)): (usize, (&'a Input, &'a Located))| {
+        let started = Instant::now();
+        let unit = located.unit(at.plan, &at.plan.crs, input, l.pixel_m, l.tells_states(), window);
+        let (located, source) = unit.within(|c| c.stage = Some("geometry"))?;
+        out.seconds.locate += started.elapsed().as_secs_f64();
+        let from = match (source, &located) {
+            _ if low.is_some_and(|low| low.pan.0 == k) => From::Lattice,
+            (None, _) => From::Nowhere,
+            (Some(source), UnitLocated::Same) => From::File(source),
+            (Some(source), _) => {
+                pixels[k].read(at.plan, input, source, out)?;
+                if let Some(low) = low {
+                    sharpener.low_pass(at, low, k, window, &pixels[k], out)?;
                 }
-            };
-            Ok(UnitSource { input, located, from })
-        })
-        .collect()
+                From::Memory(k)
+            }
+        };
+        Ok(UnitSource { input, located, from })
+    };
+    l.inputs.iter().zip(at.located).enumerate().map(source).collect()
 }
 
 /// Rows that are read together: they stay in the cache of a core until their states are known.
 const READ_ROWS: usize = 64;
 
 impl Pixels {
+    /// Them as a source of `bands` bands.
+    pub fn source(&self, bands: usize) -> Source<'_> {
+        Source {
+            samples: &self.samples,
+            bands,
+            state: &self.state,
+            clean: self.clean,
+            rows: self.window.rows,
+            cols: self.window.cols,
+        }
+    }
+
     /// Reads a window of all bands of an input.
-    fn read(&mut self, cell: &OpenCell, input: &Input, window: Window, out: &mut Output) -> Result<()> {
+    pub fn read(&mut self, plan: &ScenePlan, input: &Input, window: Window, out: &mut Output) -> Result<()> {
         let started = Instant::now();
-        let part = &cell.plan.scene.parts[input.part];
+        let part = &plan.scene.parts[input.part];
         let bands = input.bands.len();
         self.window = window;
         self.samples.resize(bands * window.pixels(), 0.0);
@@ -275,23 +309,25 @@ fn read_part(
     Ok(())
 }
 
-/// Makes the block of a strip: `rows` of the unit, all bands of the layer.
-#[expect(clippy::too_many_arguments, reason = "the parts of a bench are borrowed one by one")]
-fn resample_strip(
-    cell: &OpenCell,
-    layer: &Layer,
+/// Makes the block of some rows of a unit: `rows.1` from row `rows.0` on, all bands of the layer.
+pub fn resample_rows(
+    at: Site<'_>,
     sources: &[UnitSource<'_>],
-    memory: &[Pixels],
-    rows: Window,
+    (top, rows): (usize, usize),
     unit: Window,
-    strip: &mut Strip,
+    bench: &mut Bench,
     out: &mut Output,
 ) -> Result<()> {
-    let Window { row: top, rows, cols, .. } = rows;
-    let place = Window::new(unit.row + top, unit.col, rows, cols);
+    let layer = at.layer;
+    let cols = unit.cols;
+    let place = Window::new(unit.row + top as i64, unit.col, rows, cols);
+    let Bench { strip, pixels: memory, sharpener } = bench;
     let Strip { block, taken, col, row, taps, rows: row_scratch, state: all_states, .. } = strip;
     block.reset(place, &layer.roles, &layer.linear());
     let pixels = place.pixels();
+    let mut low = std::mem::take(&mut block.low);
+    low.clear();
+    low.resize(at.planes * pixels, f32::NAN);
     let (planes, states) = block.parts_mut();
     let several = sources.len() > 1;
     all_states.clear();
@@ -302,32 +338,30 @@ fn resample_strip(
         let target = &mut planes[first..first + bands * pixels];
         match source.from {
             From::Nowhere => continue,
+            From::Lattice => sharpener.give_pan(place, target, states),
             From::File(window) => {
-                let part = Window::new(window.row + top, window.col, rows, window.cols).intersect(window);
+                let part = Window::new(window.row + top as i64, window.col, rows, window.cols).intersect(window);
                 if part.is_empty() {
                     continue;
                 }
-                taken.read(cell, source.input, part, out)?;
+                taken.read(at.plan, source.input, part, out)?;
                 take(taken, bands, (rows, cols), target, states);
             }
             From::Memory(k) => {
                 let from = &memory[k];
-                let pixel_source = Source {
-                    samples: &from.samples,
-                    bands,
-                    state: &from.state,
-                    clean: from.clean,
-                    rows: from.window.rows,
-                    cols: from.window.cols,
-                };
+                let pixel_source = from.source(bands);
                 col.resize(cols, 0.0);
                 row.resize(cols, 0.0);
                 for r in 0..rows {
-                    source.located.locate(top as usize + r, from.window, row_scratch, col, row)?;
+                    source.located.locate(top + r, from.window, row_scratch, col, row)?;
                     let state = &mut states[r * cols..(r + 1) * cols];
                     let mut to = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state };
                     resample::bilinear(pixel_source, col, row, taps, &mut to);
                     state::mark_occluded(row_scratch.excess(), HIDDEN_M, to.state);
+                    if let Some(pass) = &layer.low_pass {
+                        let state = &mut states[r * cols..(r + 1) * cols];
+                        sharpener.give_low(pass, (k, at.planes), (col, row), (r, pixels), &mut low, state);
+                    }
                 }
             }
         }
@@ -341,6 +375,7 @@ fn resample_strip(
         states.copy_from_slice(all_states);
         state::mark_invalid(planes, states);
     }
+    block.low = low;
     Ok(())
 }
 

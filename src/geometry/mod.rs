@@ -12,7 +12,7 @@ pub mod projected;
 pub mod sensor;
 pub mod sight;
 
-pub use nodes::Nodes;
+pub use nodes::{LARGEST_STEP as NODE_STEP, Nodes};
 pub use ortho::{Ortho, OrthoUnit};
 pub use projected::{Projected, ProjectedUnit};
 pub use sensor::Sensor;

@@ -10,7 +10,7 @@ use crate::grid::cell::Lattice;
 use crate::grid::{CrsError, Window};
 
 /// Largest square, pixels. A power of two that divides the side of a unit, so nodes of neighbouring units coincide.
-const LARGEST_STEP: usize = 64;
+pub const LARGEST_STEP: usize = 64;
 
 /// Largest interpolation error that is accepted where it is measured, output pixels.
 const LIMIT_PX: f64 = 0.002;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A rectangle of pixels: `col..col + cols`, `row..row + rows`. May stick out of a raster on any side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Window {
     /// First row.
     pub row: i64,

@@ -6,6 +6,7 @@
 pub mod formula;
 pub mod indices;
 pub mod qa;
+pub mod sharpen;
 
 use fieldglow_kernels::quantize::{self, Scale};
 use fieldglow_kernels::{expression, resample, state};
@@ -24,6 +25,8 @@ pub enum Program {
     Night(Vec<NightBand>),
     /// Bands stretched for the eye.
     Preview(Vec<ShownBand>),
+    /// Bands with the detail of PAN.
+    Pansharpen(Box<sharpen::Sharpening>),
     /// The state plane.
     Qa,
 }
@@ -145,6 +148,16 @@ pub struct Scratch {
     stored: Stored,
     shown: Vec<u8>,
     planes: Vec<usize>,
+    sharpen: sharpen::Scratch,
+}
+
+/// What happened to values on their way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Clipped to fit their stored type.
+    pub clipped: u64,
+    /// Pansharpened with less detail than their ratio asks for.
+    pub held: u64,
 }
 
 /// Stored samples, band after band, before they stand side by side.
@@ -162,17 +175,19 @@ impl Product {
             Program::Bands(roles) => roles.len(),
             Program::Night(bands) => bands.len(),
             Program::Preview(bands) => bands.len(),
+            Program::Pansharpen(s) => s.bands.len(),
             Program::Index(_) | Program::Qa => 1,
         }
     }
 
-    /// The roles whose values it reads.
+    /// The roles whose values it reads; those of its bands come first, in their order.
     pub fn roles(&self) -> Vec<Role> {
         match &self.program {
             Program::Bands(roles) => roles.clone(),
             Program::Index(row) => row.bands.clone(),
             Program::Night(bands) => bands.iter().map(|b| b.role).collect(),
             Program::Preview(bands) => bands.iter().map(|b| b.role).collect(),
+            Program::Pansharpen(s) => s.bands.iter().map(|b| b.role).chain([Role::Pan]).collect(),
             Program::Qa => Vec::new(),
         }
     }
@@ -183,13 +198,13 @@ impl Product {
         RawTile { rows, cols, bands, samples: self.encoding.invalid_samples(rows * cols * bands) }
     }
 
-    /// Computes the pixels of a block and writes them to the rows of `out` from `first_row` on; returns how many samples
-    /// were clipped. `out` is of the type and bands of [`Self::raw_tile`].
+    /// Computes the pixels of a block and writes them to the rows of `out` from `first_row` on; returns what happened to
+    /// their values. `out` is of the type and bands of [`Self::raw_tile`].
     ///
     /// # Invalid pixels
     /// NaN in any band an index reads gives no data, and so does a role that the block does not have: the engine asks for
     /// blocks that have all of them. Clipped pixels get [`state::CLIPPED`] in the block.
-    pub fn evaluate(&self, block: &mut Block, first_row: usize, out: &mut RawTile, scratch: &mut Scratch) -> u64 {
+    pub fn evaluate(&self, block: &mut Block, first_row: usize, out: &mut RawTile, scratch: &mut Scratch) -> Counts {
         let (pixels, bands) = (block.window.pixels(), out.bands);
         let samples = first_row * out.cols * bands..first_row * out.cols * bands + pixels * bands;
         scratch.planes.clear();
@@ -197,18 +212,17 @@ impl Product {
         let roles = self.each_role(|role| scratch.planes.extend(plane_of(role)));
         if scratch.planes.len() != roles {
             out.samples.fill_from(samples, &self.encoding.invalid_samples(1));
-            return 0;
+            return Counts::default();
         }
-        let Scratch { values, machine, stored, shown, planes } = scratch;
+        let Scratch { values, machine, stored, shown, planes, sharpen } = scratch;
+        let mut counts = Counts::default();
         match &self.program {
             Program::Qa => {
                 if let Samples::U16(to) = &mut out.samples {
                     to[samples].copy_from_slice(block.parts().1);
                 }
-                0
             }
             Program::Bands(_) | Program::Night(_) => {
-                let mut clipped = 0;
                 for (b, plane) in planes.iter().enumerate() {
                     let linear = match &self.program {
                         Program::Night(bands) => above(bands[b].dark_dn, block.linear[*plane]),
@@ -216,13 +230,23 @@ impl Product {
                     };
                     let (all, states) = block.parts_mut();
                     let plane = &all[plane * pixels..(plane + 1) * pixels];
-                    clipped += store(plane, linear, states, self.encoding, (b, bands), stored);
+                    counts.clipped += store(plane, linear, states, self.encoding, (b, bands), stored);
                 }
                 side_by_side(stored, bands, &mut out.samples, samples);
-                clipped
+            }
+            Program::Pansharpen(sharpening) => {
+                let Some((pan, planes)) = planes.split_last() else { return counts };
+                values.resize(pixels, f64::NAN);
+                sharpening.prepare(block, planes, sharpen);
+                for (b, plane) in planes.iter().enumerate() {
+                    counts.held += sharpening.values(block, (b, *plane, *pan), sharpen, values);
+                    let states = block.parts_mut().1;
+                    counts.clipped += store(values, Linear::IDENTITY, states, self.encoding, (b, bands), stored);
+                }
+                side_by_side(stored, bands, &mut out.samples, samples);
             }
             Program::Preview(shown_bands) => {
-                let Samples::U8(to) = &mut out.samples else { return 0 };
+                let Samples::U8(to) = &mut out.samples else { return counts };
                 shown.resize(pixels * bands, NODATA_U8);
                 for ((band, plane), shown) in
                     shown_bands.iter().zip(&*planes).zip(shown.chunks_exact_mut(pixels.max(1)))
@@ -230,23 +254,22 @@ impl Product {
                     quantize::display(block.plane(*plane), Linear::IDENTITY, band.range_dn, 1.0, shown);
                 }
                 resample::interleave(shown, bands, &mut to[samples]);
-                0
             }
             Program::Index(row) => {
                 let Some(formula) = row.program() else {
                     out.samples.fill_from(samples, &self.encoding.invalid_samples(1));
-                    return 0;
+                    return counts;
                 };
                 let input = |p: &usize| expression::Input { samples: block.plane(*p), linear: block.linear[*p] };
                 let inputs: Vec<_> = planes.iter().map(input).collect();
                 values.resize(pixels, f64::NAN);
                 expression::evaluate(&formula.steps, formula.result, &inputs, machine, values);
                 let states = block.parts_mut().1;
-                let clipped = store(values, Linear::IDENTITY, states, self.encoding, (0, 1), stored);
+                counts.clipped = store(values, Linear::IDENTITY, states, self.encoding, (0, 1), stored);
                 side_by_side(stored, 1, &mut out.samples, samples);
-                clipped
             }
         }
+        counts
     }
 
     /// Calls `f` with each role whose values it reads; returns how many there are.
@@ -256,6 +279,7 @@ impl Product {
             Program::Index(row) => row.bands.iter().map(f).count(),
             Program::Night(bands) => bands.iter().map(|b| f(&b.role)).count(),
             Program::Preview(bands) => bands.iter().map(|b| f(&b.role)).count(),
+            Program::Pansharpen(s) => s.bands.iter().map(|b| &b.role).chain([&Role::Pan]).map(f).count(),
             Program::Qa => 0,
         }
     }
@@ -329,7 +353,7 @@ mod tests {
         };
         let mut b = block();
         let mut out = p.raw_tile(2, 3);
-        assert_eq!(p.evaluate(&mut b, 1, &mut out, &mut Scratch::default()), 1);
+        assert_eq!(p.evaluate(&mut b, 1, &mut out, &mut Scratch::default()).clipped, 1);
         let n = NODATA_I16;
         assert_eq!(out.samples, Samples::I16(vec![n, n, n, n, n, n, 3000, 1000, 2000, 32767, 4000, n]));
         assert_eq!(b.parts().1, [0, state::SATURATED | state::CLIPPED, state::PARTIAL]);

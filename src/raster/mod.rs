@@ -27,6 +27,8 @@ pub struct Block {
     pub planes: Array3<f32>,
     /// Why a pixel is invalid or what is wrong with it, axes (row, col); bits of [`state`].
     pub state: Array2<u16>,
+    /// PAN as detectors of coarser bands see it, DN, plane by plane; empty where nothing is sharpened.
+    pub low: Vec<f32>,
 }
 
 impl Block {
@@ -39,6 +41,7 @@ impl Block {
             state: Array2::from_elem(shape, state::NODATA),
             roles,
             linear,
+            low: Vec::new(),
         }
     }
 
@@ -71,6 +74,12 @@ impl Block {
     pub fn plane(&self, band: usize) -> &[f32] {
         let pixels = self.window.pixels();
         self.planes.as_slice().map_or(&[], |all| &all[band * pixels..(band + 1) * pixels])
+    }
+
+    /// The samples of one plane of low-passed PAN, row by row.
+    pub fn low(&self, k: usize) -> &[f32] {
+        let pixels = self.window.pixels();
+        self.low.get(k * pixels..(k + 1) * pixels).unwrap_or_default()
     }
 
     /// All planes one after another, and the states.

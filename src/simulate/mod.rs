@@ -184,9 +184,10 @@ pub fn simulate(options: &Options, progress: &dyn Fn(u64, u64)) -> Result<Summar
         images.push(image);
     }
 
-    let rows = options.mss_rows.min(MAX_TRUTH_SIDE);
-    let cols = options.mss_cols.min(MAX_TRUTH_SIDE);
-    let transform = options.centered_map(rows, cols).transform;
+    let pixel = options.truth_m.unwrap_or(options.gsd_m);
+    let side = |pixels: usize| ((pixels as f64 * options.gsd_m / pixel).round() as usize).clamp(1, MAX_TRUTH_SIDE);
+    let (rows, cols) = (side(options.mss_rows), side(options.mss_cols));
+    let transform = options.centered_map_of(rows, cols, pixel).transform;
     let (mut truth_rasters, mut layers) = (Vec::new(), Vec::new());
     for &layer in subject.layers() {
         let path = truth_folder.join(layer.file());

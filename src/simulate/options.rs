@@ -105,6 +105,9 @@ pub struct Options {
     pub psf: bool,
     /// Spacing of the elevation model, 1 to 1000 m.
     pub dem_spacing_m: f64,
+    /// Pixel of the rasters of the truth, 0.05 to 30 m, with a point spread of its own size; `None` for a multispectral
+    /// pixel.
+    pub truth_m: Option<f64>,
     /// Satellite in names and metadata; by night it also decides about gains and biases.
     pub satellite: String,
     /// Sensor in names and metadata.
@@ -136,6 +139,7 @@ impl Options {
             noise_dn: 3.0,
             psf: true,
             dem_spacing_m: 30.0,
+            truth_m: None,
             satellite: "JL1KF01A".into(),
             sensor: "PMS06".into(),
             compression: Compression::None,
@@ -169,6 +173,7 @@ impl Options {
             ("relief_m", self.relief_m, 0.0, 300.0),
             ("noise_dn", self.noise_dn, 0.0, 100.0),
             ("dem_spacing_m", self.dem_spacing_m, 1.0, 1000.0),
+            ("truth_m", self.truth_m.unwrap_or(1.0), 0.05, 30.0),
         ];
         for (option, value, low, high) in ranges {
             if !(low..=high).contains(&value) {
@@ -269,11 +274,15 @@ impl Options {
         MapGrid { utm, transform, plane: Plane::at(self.center_lon_deg, self.center_lat_deg) }
     }
 
-    /// A north-up grid around the scene centre, its corner at whole pixels of the zone.
+    /// A north-up grid around the scene centre, its corner at whole pixels of the zone, with multispectral pixels.
     pub(super) fn centered_map(&self, rows: usize, cols: usize) -> MapGrid {
+        self.centered_map_of(rows, cols, self.gsd_m)
+    }
+
+    /// The same with pixels of this size.
+    pub(super) fn centered_map_of(&self, rows: usize, cols: usize, pixel: f64) -> MapGrid {
         let utm = Utm::of(self.center_lon_deg, self.center_lat_deg);
         let (easting, northing) = utm.forward(self.center_lon_deg, self.center_lat_deg);
-        let pixel = self.gsd_m;
         let corner = |at: f64, pixels: f64| ((at / pixel).round() + pixels) * pixel;
         let x0 = corner(easting, -((cols / 2) as f64));
         let y0 = corner(northing, (rows / 2) as f64);
@@ -315,6 +324,7 @@ mod tests {
         assert_eq!(refused(|o| (o.gsd_m, o.mss_cols) = (30.0, 7000)), "mss_cols");
         assert_eq!(refused(|o| o.center_lat_deg = 85.0), "center_lat_deg");
         assert_eq!(refused(|o| (o.kind, o.rpc_shift_px) = (Kind::L3, (1.0, 0.0))), "rpc_shift_px");
+        assert_eq!(refused(|o| o.truth_m = Some(0.0)), "truth_m");
         assert_eq!(refused(|o| o.sensor = "../PMS".into()), "sensor");
         assert_eq!(refused(|o| o.time = "2026-07-15T16:00:00Z".parse().unwrap()), "time");
         assert_eq!(refused(|o| o.time = "2026-07-15T02:30:00.5Z".parse().unwrap()), "time");

@@ -74,6 +74,9 @@ fn options_json(options: &Options, level: &str) -> Value {
         "satellite": options.satellite,
         "sensor": options.sensor,
     });
+    if let Some(pixel) = options.truth_m {
+        json["truth_m"] = json!(pixel);
+    }
     match options.scene {
         Scene::Day { pan } => json["pan"] = json!(pan),
         Scene::Night(night) => json["night"] = json!({ "dark_dn": night.dark_dn, "glow": night.glow }),

@@ -8,6 +8,7 @@
 
 pub mod coregister;
 mod dark;
+pub mod sharpen;
 mod stretch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,15 +36,17 @@ pub struct Request {
     pub dark: BTreeSet<Role>,
     /// Bands whose range for display is wanted.
     pub stretch: BTreeSet<Role>,
+    /// Products that are pansharpened.
+    pub sharpen: BTreeSet<String>,
 }
 
 impl Request {
     /// True when nothing is asked.
     pub fn is_empty(&self) -> bool {
-        self.dark.is_empty() && self.stretch.is_empty()
+        self.dark.is_empty() && self.stretch.is_empty() && self.sharpen.is_empty()
     }
 
-    /// All bands that have to be looked at.
+    /// All bands that have to be looked at one by one.
     pub fn bands(&self) -> BTreeSet<Role> {
         &self.dark | &self.stretch
     }
@@ -61,6 +64,9 @@ pub struct Survey {
     /// How its parts lie on a reference and on each other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coregistration: Option<coregister::Registration>,
+    /// PAN and the bands together, by pansharpened product.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sharpen: BTreeMap<String, sharpen::Sharpening>,
 }
 
 impl Survey {
@@ -89,6 +95,7 @@ impl Survey {
         self.dark.extend(other.dark);
         self.stretch.extend(other.stretch);
         self.coregistration = self.coregistration.take().or(other.coregistration);
+        self.sharpen.extend(other.sharpen);
     }
 }
 
@@ -143,6 +150,18 @@ pub enum SurveyError {
         found_m: f64,
         /// The limit, metres.
         limit_m: f64,
+    },
+    /// PAN and the bands of a product show no ground together.
+    #[error(
+        "product `{product}` cannot be sharpened: PAN and its bands are both valid on {found} pixels of the windows looked at, {needed} are needed; check that both parts are of one acquisition, or leave the product out"
+    )]
+    NothingInCommon {
+        /// The product.
+        product: String,
+        /// Pixels that both show.
+        found: u64,
+        /// The fewest that will do.
+        needed: u64,
     },
 }
 

@@ -26,4 +26,5 @@ mod memory;
 mod night;
 mod report;
 mod shapes;
+mod sharpen;
 mod values;

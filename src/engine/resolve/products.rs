@@ -10,6 +10,7 @@ use super::snap::snap;
 use super::{has, options, parts_of, unplaced};
 use crate::calibrate::{self, Illumination, Level, conversion};
 use crate::config::{Kind, Mode, Pipeline, Sample};
+use crate::engine::sharpen;
 use crate::error::{Result, ResultExt};
 use crate::geometry::{Sensor, ortho};
 use crate::grid::cell::Tiling;
@@ -42,6 +43,7 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
                 let band = |role: &Role| ShownBand { role: *role, range_dn: (f64::NAN, f64::NAN) };
                 (Program::Preview(p.bands.iter().map(band).collect()), p.bands.clone())
             }
+            Kind::Pansharpen => (sharpen::program(p), p.bands.iter().copied().chain([Role::Pan]).collect()),
             Kind::Index => match p.index.as_deref().and_then(indices::find) {
                 Some(row) => (Program::Index(row), row.bands.clone()),
                 None => continue,
@@ -59,7 +61,7 @@ pub fn wanted(scene: &Scene, pipeline: &Pipeline, warnings: &mut Vec<Warning>) -
         }
         let toa = pipeline.radiometry.level == Level::Toa;
         let scaled = match &program {
-            Program::Bands(_) => toa,
+            Program::Bands(_) | Program::Pansharpen(_) => toa,
             Program::Index(row) => row.scaled,
             Program::Night(_) | Program::Preview(_) | Program::Qa => false,
         };
@@ -230,13 +232,9 @@ pub fn layers(
             true => inputs.first().map_or(1.0, |i| i.pixel_area_m2.sqrt()),
             false => ground.product_m(pixel),
         };
-        layers.push(Layer {
-            pixel,
-            pixel_m,
-            roles: planes,
-            inputs,
-            products: members.into_iter().map(|(_, p, _)| p).collect(),
-        });
+        let mut products: Vec<Product> = members.into_iter().map(|(_, p, _)| p).collect();
+        let low_pass = sharpen::low_pass(pixel_m, &planes, &inputs, &mut products)?;
+        layers.push(Layer { pixel, pixel_m, roles: planes, inputs, products, low_pass });
     }
     Ok(layers)
 }
