@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use fieldglow_kernels::resample::Kernel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +102,9 @@ pub struct Geometry {
     /// finest pixel is 1 m or more, 3840 m from 0.5 m, halved further below). Needed unless `native`.
     #[serde(default)]
     pub resolution: Option<f64>,
-    /// How values between source pixels are found. Default: `bilinear`.
+    /// How values are made of the source pixels: `bilinear` (of the nearest 4; default), `cubic` (of 16; sharper), `lanczos`
+    /// (of 36; sharpest, rings at edges) or `average` (of all under the product's pixel; for products coarser than the
+    /// input). See docs/resampling.md. Not with `native`.
     #[serde(default)]
     pub resampling: Resampling,
     /// Terrain heights; needed for `ortho`, and only there.
@@ -121,13 +124,31 @@ pub enum Mode {
     Native,
 }
 
-/// How values between source pixels are found.
+/// How values are made of the source pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resampling {
-    /// Between the four nearest pixel centres.
+    /// Linear between the 2 × 2 nearest pixels.
     #[default]
     Bilinear,
+    /// Cubic convolution of 4 × 4 pixels.
+    Cubic,
+    /// Windowed sinc function of 6 × 6 pixels.
+    Lanczos,
+    /// Mean over the product's pixel, by overlap.
+    Average,
+}
+
+impl Resampling {
+    /// The kernel that does it.
+    pub fn kernel(self) -> Kernel {
+        match self {
+            Self::Bilinear => Kernel::Bilinear,
+            Self::Cubic => Kernel::Cubic,
+            Self::Lanczos => Kernel::Lanczos,
+            Self::Average => Kernel::Average,
+        }
+    }
 }
 
 /// Terrain heights for `ortho`: either `dem` or `constant`.
@@ -318,6 +339,12 @@ impl Geometry {
             found.push(Mistake::new(
                 "geometry.crs",
                 "`native` keeps the input's reference system; remove it, or take mode `grid`",
+            ));
+        }
+        if native && self.resampling != Resampling::default() {
+            found.push(Mistake::new(
+                "geometry.resampling",
+                "`native` keeps the input's pixels; remove it, or take mode `grid`",
             ));
         }
         if let Some(crs) = self.crs.as_deref().filter(|c| *c != "utm" && !native) {

@@ -11,7 +11,7 @@ use super::plan::{Geoid, Input, Placement, ScenePlan, Terrain};
 use crate::error::Result;
 use crate::geometry::ortho::{Ground, Ortho, Position, RowScratch, UnitHeights};
 use crate::geometry::projected::{Projected, ToPixels};
-use crate::geometry::{GeometryError, OrthoUnit, ProjectedUnit};
+use crate::geometry::{Footprints, GeometryError, OrthoUnit, ProjectedUnit};
 use crate::grid::cell::Lattice;
 use crate::grid::{Crs, CrsError, GeoTransform, PointTransform, Window};
 
@@ -111,14 +111,15 @@ impl Located {
     ) -> Result<Self> {
         let part = &plan.scene.parts[input.part];
         let image = (part.rows, part.cols);
+        let kernel = plan.pipeline.geometry.resampling.kernel();
         match &input.placement {
             Placement::Sensor(sensor) => {
-                with_ground(plan, input, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, g))
+                with_ground(plan, input, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, kernel, g))
                     .map(|o| Self::Ortho(Box::new(o)))
             }
             Placement::Map { crs, transform: affine } => {
                 let t = transform(&plan.crs, crs)?;
-                Ok(Self::Map(Projected::new(image, *lattice, &to_pixels(&t, crs, *affine, image))?))
+                Ok(Self::Map(Projected::new(image, *lattice, kernel, &to_pixels(&t, crs, *affine, image))?))
             }
             Placement::Same => {
                 let whole = Window::new(0, 0, part.rows, part.cols);
@@ -177,6 +178,15 @@ fn unit_heights(terrain: &Terrain, unit: &OrthoUnit<'_>) -> Result<UnitHeights> 
 }
 
 impl UnitLocated<'_> {
+    /// The sizes of the unit's pixels in source pixels; `None` for pixels that are taken as they are.
+    pub fn footprints(&self) -> Option<&Footprints> {
+        match self {
+            Self::Ortho(unit, _) => Some(unit.footprints()),
+            Self::Map(unit) => Some(unit.footprints()),
+            Self::Same => None,
+        }
+    }
+
     /// Writes the positions of a row of the unit within the source window that was read.
     pub fn locate(
         &self,

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use fieldglow_kernels::resample::Kernel;
+
 use super::publish::TILE;
 use crate::calibrate::{Illumination, Linear, Provenance};
 use crate::cog;
 use crate::config::Pipeline;
+use crate::geometry;
 use crate::grid::cell::{Lattice, SquareCell, SquareGrid};
 use crate::grid::{Crs, GeoTransform, Window};
 use crate::product::Product;
@@ -102,7 +105,7 @@ pub struct InputBand {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Placement {
     /// Through its sensor model.
-    Sensor(Box<crate::geometry::Sensor>),
+    Sensor(Box<geometry::Sensor>),
     /// On a map, another lattice than the product's.
     Map {
         /// Its system.
@@ -186,28 +189,32 @@ impl Layer {
     /// Bytes a unit of `pixels` uses while it is computed, whose sources have `source_pixels` each.
     pub fn unit_bytes(&self, pixels: usize, source_pixels: &[usize]) -> (u64, u64) {
         let sources: u64 = self.inputs.iter().zip(source_pixels).map(|(i, n)| Block::bytes(*n, i.bands.len())).sum();
-        let strip = Block::bytes(crate::geometry::STRIP_ROWS * UNIT_SIDE, self.roles.len());
+        let strip = Block::bytes(geometry::STRIP_ROWS * UNIT_SIDE, self.roles.len());
         let of_pixel = self.stored_bytes_per_pixel();
         let stored = of_pixel * pixels as u64;
         // A strip, the row of tiles it is in, coarser levels (a third), and one assembled tile per product.
         let rows = |n: usize| stored.min(of_pixel * (n * UNIT_SIDE) as u64);
-        let raw = rows(crate::geometry::STRIP_ROWS) + rows(TILE) + stored / 3 + of_pixel * (TILE * TILE) as u64;
+        let raw = rows(geometry::STRIP_ROWS) + rows(TILE) + stored / 3 + of_pixel * (TILE * TILE) as u64;
         // Compressed tiles, at worst as large as the raw ones.
         let output = stored + stored / 3;
         (sources + strip + raw, output)
     }
 
-    /// Pixels the source windows of a unit may have, from the ground that pixels cover.
-    pub fn source_pixels(&self, scene: &Scene, pixels: usize) -> Vec<usize> {
+    /// Pixels the source windows of a unit may have, from the ground that pixels cover and the neighbours that a kernel asks
+    /// for.
+    pub fn source_pixels(&self, scene: &Scene, unit: Window, kernel: Kernel) -> Vec<usize> {
         self.inputs
             .iter()
             .map(|i| {
                 let part = &scene.parts[i.part];
                 let under = match &i.placement {
                     // Read strip by strip.
-                    Placement::Same => pixels.min(crate::geometry::STRIP_ROWS * UNIT_SIDE),
+                    Placement::Same => unit.pixels().min(geometry::STRIP_ROWS * UNIT_SIDE),
                     Placement::Map { .. } | Placement::Sensor(_) => {
-                        (pixels as f64 * TURN * self.pixel_m.powi(2) / i.pixel_area_m2.max(1e-30)) as usize
+                        let ratio = self.pixel_m / i.pixel_area_m2.max(1e-30).sqrt();
+                        let halo = 2.0 * geometry::margin(kernel.reach(ratio)) as f64;
+                        let side = |n: usize| n as f64 * ratio * TURN.sqrt() + halo;
+                        (side(unit.rows) * side(unit.cols)) as usize
                     }
                 };
                 under.min(part.rows * part.cols).max(1)
@@ -246,7 +253,8 @@ impl ScenePlan {
     /// Bytes of a unit: while it is computed, and of its results.
     pub fn unit_bytes(&self, layer: usize, unit: Window) -> (u64, u64) {
         let layer = &self.layers[layer];
-        let (working, output) = layer.unit_bytes(unit.pixels(), &layer.source_pixels(&self.scene, unit.pixels()));
+        let kernel = self.pipeline.geometry.resampling.kernel();
+        let (working, output) = layer.unit_bytes(unit.pixels(), &layer.source_pixels(&self.scene, unit, kernel));
         let heights = match &self.terrain {
             Terrain::Dem { heights, .. } => {
                 let side = |n: usize| n as f64 * layer.pixel_m / heights.pixel_m() * TURN.sqrt() + 2.0 * DEM_MARGIN;

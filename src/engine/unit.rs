@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fieldglow_kernels::lights::Lights;
-use fieldglow_kernels::resample::{self, Source, Taps};
+use fieldglow_kernels::resample::{self, Places, Source, Taps};
 use fieldglow_kernels::state;
 use fieldglow_kernels::stats::{FloatStats, IntegerStats};
 use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
@@ -77,6 +77,9 @@ struct Strip {
     taken: Pixels,
     col: Vec<f64>,
     row: Vec<f64>,
+    /// Sizes of the pixels in source pixels, where the kernel asks for them.
+    width: Vec<f64>,
+    height: Vec<f64>,
     taps: Taps,
     rows: RowScratch,
     product: Scratch,
@@ -90,6 +93,8 @@ impl Default for Strip {
             taken: Pixels::default(),
             col: Vec::new(),
             row: Vec::new(),
+            width: Vec::new(),
+            height: Vec::new(),
             taps: Taps::with_capacity(0),
             rows: RowScratch::default(),
             product: Scratch::default(),
@@ -289,10 +294,11 @@ fn resample_strip(
 ) -> Result<()> {
     let Window { row: top, rows, cols, .. } = rows;
     let place = Window::new(unit.row + top, unit.col, rows, cols);
-    let Strip { block, taken, col, row, taps, rows: row_scratch, state: all_states, .. } = strip;
+    let Strip { block, taken, col, row, width, height, taps, rows: row_scratch, state: all_states, .. } = strip;
     block.reset(place, &layer.roles, &layer.linear());
     let pixels = place.pixels();
     let (planes, states) = block.parts_mut();
+    let kernel = cell.plan.pipeline.geometry.resampling.kernel();
     let several = sources.len() > 1;
     all_states.clear();
     all_states.resize(if several { pixels } else { 0 }, 0);
@@ -323,10 +329,13 @@ fn resample_strip(
                 col.resize(cols, 0.0);
                 row.resize(cols, 0.0);
                 for r in 0..rows {
+                    if let Some(footprints) = source.located.footprints() {
+                        footprints.row(top as usize + r, cols, width, height);
+                    }
                     source.located.locate(top as usize + r, from.window, row_scratch, col, row)?;
                     let state = &mut states[r * cols..(r + 1) * cols];
                     let mut to = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state };
-                    resample::bilinear(pixel_source, col, row, taps, &mut to);
+                    resample::row(kernel, pixel_source, Places { col, row, width, height }, taps, &mut to);
                 }
             }
         }

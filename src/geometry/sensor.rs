@@ -99,7 +99,7 @@ impl Sensor {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn rpc() -> Rpc {

@@ -22,5 +22,6 @@ mod markdown;
 mod memory;
 mod night;
 mod report;
+mod resampling;
 mod shapes;
 mod values;

@@ -8,7 +8,7 @@ use super::super::EngineError;
 use super::super::plan::{Input, InputBand, Layer, Placement};
 use super::{has, options, parts_of, unplaced};
 use crate::calibrate::{self, Illumination, Level, conversion};
-use crate::config::{Kind, Mode, Pipeline, Sample};
+use crate::config::{Kind, Mode, Pipeline, Resampling, Sample};
 use crate::error::{Result, ResultExt};
 use crate::geometry::Sensor;
 use crate::grid::pixel_area_m2;
@@ -16,7 +16,7 @@ use crate::product::{Encoding, NightBand, Product, Program, ShownBand, indices};
 use crate::read::Raster;
 use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning};
 
-/// Source pixels along a product's pixel from which on bilinear interpolation leaves some of them out.
+/// Source pixels along a product's pixel from which on interpolation leaves some of them out.
 const COARSE: f64 = 1.5;
 
 /// A product with the pixel size it is wanted at (0 for `native`) and the roles it reads.
@@ -173,7 +173,8 @@ pub fn layers(
                 pixel_area_m2,
             });
         }
-        for input in inputs.iter().filter(|_| !native) {
+        let interpolated = !native && pipeline.geometry.resampling != Resampling::Average;
+        for input in inputs.iter().filter(|_| interpolated) {
             let ratio = pixel / input.pixel_area_m2.sqrt();
             if ratio > COARSE {
                 let part = &scene.parts[input.part].name;
