@@ -22,6 +22,9 @@ oracle l1_truth.py "$binary" "$work"
 oracle l1_truth.py "$binary" "$work" --relief 150 --roll 20
 oracle gdalwarp_truth.py "$binary" "$work"
 oracle gdalwarp_truth.py "$binary" "$work" --relief 150 --roll 20
+oracle gdalwarp_truth.py "$binary" "$work" --resampling cubic
+oracle gdalwarp_truth.py "$binary" "$work" --seeds 1 --resampling lanczos
+oracle averages.py "$binary" "$work"
 oracle night_truth.py "$binary" "$work"
 oracle determinism.py "$binary" "$work"
 oracle cog_matrix.py "$binary" "$work"
@@ -32,7 +35,10 @@ else
 fi
 set -- "$work"/l1_1_1024_80_8_3/runs "$work"/night_1_1024_3/runs
 if [ -n "$data" ]; then
-    oracle ventoux.py "$binary" "$work" "$data/vhr_rpc/pleiades_ventoux"
+    for resampling in bilinear cubic lanczos; do
+        oracle ventoux.py "$binary" "$work" "$data/vhr_rpc/pleiades_ventoux" \
+            --right "$data/vhr_rpc/pleiades_ventoux_right" --resampling "$resampling"
+    done
     oracle landsat.py "$binary" "$work" "$data/multispectral/landsat8_toa_139045"
     oracle ndvi_spyndex.py "$binary" "$work" "$data/multispectral/sentinel2_10m_spyndex.tif"
     set -- "$@" "$work/ventoux_runs" "$work/landsat_runs" "$work/sentinel2_runs"
