@@ -105,10 +105,11 @@ fn convolve<const N: usize, const B: usize, const M: usize>(src: Source<'_>, tap
     const { assert!(M == N * B, "the samples of N pixels") };
     let n = taps.base.len();
     let stride = src.cols * B;
+    let ((all_wx, _), (all_wy, _)) = (taps.wx.as_chunks::<N>(), taps.wy.as_chunks::<N>());
     let mut together = [[f32::NAN; B]; PIECE];
     for start in (0..n).step_by(PIECE) {
         let end = (start + PIECE).min(n);
-        let weights = taps.wx[N * start..N * end].chunks_exact(N).zip(taps.wy[N * start..N * end].chunks_exact(N));
+        let weights = all_wx[start..end].iter().zip(&all_wy[start..end]);
         for (values, (base, (wx, wy))) in together.iter_mut().zip(taps.base[start..end].iter().zip(weights)) {
             *values = [f32::NAN; B];
             if *base != NONE {
@@ -118,10 +119,10 @@ fn convolve<const N: usize, const B: usize, const M: usize>(src: Source<'_>, tap
                 for k in 0..M {
                     column[k] = line[k] * wy[0];
                 }
-                for r in 1..N {
+                for (r, w) in wy.iter().enumerate().skip(1) {
                     let line = &src.samples[p + r * stride..p + r * stride + M];
                     for k in 0..M {
-                        column[k] += line[k] * wy[r];
+                        column[k] += line[k] * w;
                     }
                 }
                 for k in 0..B {

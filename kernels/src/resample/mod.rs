@@ -172,15 +172,15 @@ fn find_neighbours<const N: usize>(src: Source<'_>, places: Places<'_>, taps: &m
         (*fx, *fy) = ((c - c0) as f32, (r - r0) as f32);
         *base = if whole { last_bits((r0 - before) * cols + (c0 - before)) } else { NONE };
     }
-    for i in 0..n {
-        state[i] = NODATA;
+    for (i, found) in state.iter_mut().enumerate() {
+        *found = NODATA;
         let base = taps.base[i];
         if base == NONE {
             if is_near(src, places.col[i], places.row[i]) {
                 taps.hard.push(i as u32);
             }
         } else if src.clean {
-            state[i] = 0;
+            *found = 0;
         } else {
             let lines: [[u16; N]; N] = std::array::from_fn(|r| {
                 let start = base as usize + r * src.cols;
@@ -189,7 +189,7 @@ fn find_neighbours<const N: usize>(src: Source<'_>, places: Places<'_>, taps: &m
             });
             let any = lines.iter().flatten().fold(0, |a, s| a | s);
             if any & (NODATA | PARTIAL) == 0 {
-                state[i] = if any == 0 { 0 } else { weighted(&lines, taps.fx[i] > 0.0, taps.fy[i] > 0.0) };
+                *found = if any == 0 { 0 } else { weighted(&lines, taps.fx[i] > 0.0, taps.fy[i] > 0.0) };
             } else {
                 taps.base[i] = NONE;
                 if lines.iter().flatten().any(|s| s & NODATA == 0) {
