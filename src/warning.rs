@@ -85,9 +85,9 @@ codes! {
     /// The vendor's cloud cover is no number from 0 to 100; it counts as unknown.
     CloudPercent = "cloud-percent", Note,
         "None is needed.";
-    /// Products are coarser than the input, and bilinear interpolation leaves some input pixels out.
+    /// Products are coarser than the input, and interpolation leaves some input pixels out.
     CoarseResampling = "coarse-resampling", Warning,
-        "Choose `geometry.resolution` nearer to the pixels of the input.";
+        "Set `geometry.resampling` to `average`, or choose `geometry.resolution` nearer to the pixels of the input.";
     /// The calibration coefficients come from a table whose sources disagree or do not say how they are meant.
     CoefficientsDoubtful = "coefficients-doubtful", Warning,
         "Compare with the vendor's own list, and state what is right in a `coefficients.toml`.";

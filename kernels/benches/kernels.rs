@@ -6,7 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fieldglow_kernels::expression::{self, Function, Input, Operand, Step};
 use fieldglow_kernels::linear::Linear;
 use fieldglow_kernels::quantize::{self, Scale};
-use fieldglow_kernels::resample::{self, Row, Source, Taps};
+use fieldglow_kernels::resample::{self, Kernel, Places, Row, Source, Taps};
 use fieldglow_kernels::stats::IntegerStats;
 use fieldglow_kernels::{height, pyramid, rpc, state, stats};
 
@@ -62,18 +62,33 @@ fn kernels(c: &mut Criterion) {
     let (rows, cols) = (ROWS + 20, COLS + 40);
     let source = samples(4 * rows * cols);
     let source_state = vec![0u16; rows * cols];
+    // A saturated pixel here and there: states are looked up.
+    let spotted: Vec<u16> = (0..rows * cols).map(|i| if i % 10_007 == 0 { state::SATURATED } else { 0 }).collect();
     let col: Vec<f64> = (0..COLS).map(|i| 3.3 + i as f64 * 1.01).collect();
     let row: Vec<f64> = (0..COLS).map(|i| 2.1 + i as f64 * 0.013).collect();
     let (mut out, mut out_state, mut taps) = (vec![0f32; 4 * PIXELS], vec![0u16; COLS], Taps::with_capacity(COLS));
-    group.bench_function("bilinear_4", |b| {
-        b.iter(|| {
-            for r in 0..ROWS {
-                let src = Source { samples: &source, bands: 4, state: &source_state, clean: true, rows, cols };
-                let mut to = Row { planes: &mut out, plane_len: PIXELS, offset: r * COLS, state: &mut out_state };
-                resample::bilinear(black_box(src), &col, &row, &mut taps, &mut to);
-            }
-        });
-    });
+    let size = vec![1.01; COLS];
+    for (name, kernel) in [
+        ("bilinear", Kernel::Bilinear),
+        ("cubic", Kernel::Cubic),
+        ("lanczos", Kernel::Lanczos),
+        ("average", Kernel::Average),
+    ] {
+        for (bands, states, clean) in [(4, &source_state, true), (4, &spotted, false), (1, &source_state, true)] {
+            let samples = &source[..bands * rows * cols];
+            group.bench_function(format!("{name}_{bands}{}", if clean { "" } else { "_spotted" }), |b| {
+                b.iter(|| {
+                    for r in 0..ROWS {
+                        let src = Source { samples, bands, state: states, clean, rows, cols };
+                        let places = Places { col: &col, row: &row, width: &size, height: &size };
+                        let planes = &mut out[..bands * PIXELS];
+                        let mut to = Row { planes, plane_len: PIXELS, offset: r * COLS, state: &mut out_state };
+                        resample::row(kernel, black_box(src), places, &mut taps, &mut to);
+                    }
+                });
+            });
+        }
+    }
 
     let coefficients = |k: usize| std::array::from_fn(|i| if i == k { 1.0 } else { 1e-4 / (1.0 + i as f64) });
     let model = rpc::Model {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use fieldglow_kernels::resample::Kernel;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -113,7 +114,9 @@ pub struct Geometry {
     /// 0.703125° / 2^zoom in degrees.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zoom: Option<u8>,
-    /// How values between source pixels are found. Default: `bilinear`.
+    /// How values are made of the source pixels: `bilinear` (of the nearest 4; default), `cubic` (of 16; sharper), `lanczos`
+    /// (of 36; sharpest, rings at edges) or `average` (of all under the product's pixel; for products coarser than the
+    /// input). See docs/resampling.md. Not with `native`.
     #[serde(default)]
     pub resampling: Resampling,
     /// In mode `grid`: take the input's pixels as they are, moved by half a pixel at the most onto those of the grid, and
@@ -143,13 +146,31 @@ pub enum Mode {
     Native,
 }
 
-/// How values between source pixels are found.
+/// How values are made of the source pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resampling {
-    /// Between the four nearest pixel centres.
+    /// Linear between the 2 × 2 nearest pixels.
     #[default]
     Bilinear,
+    /// Cubic convolution of 4 × 4 pixels.
+    Cubic,
+    /// Windowed sinc function of 6 × 6 pixels.
+    Lanczos,
+    /// Mean over the product's pixel, by overlap.
+    Average,
+}
+
+impl Resampling {
+    /// The kernel that does it.
+    pub fn kernel(self) -> Kernel {
+        match self {
+            Self::Bilinear => Kernel::Bilinear,
+            Self::Cubic => Kernel::Cubic,
+            Self::Lanczos => Kernel::Lanczos,
+            Self::Average => Kernel::Average,
+        }
+    }
 }
 
 /// What is dark and what is lit, for products of kind `night`.
@@ -309,6 +330,12 @@ impl Geometry {
             found.push(Mistake::new(
                 "geometry.crs",
                 "`native` keeps the input's reference system; remove it, or take mode `grid`",
+            ));
+        }
+        if native && self.resampling != Resampling::default() {
+            found.push(Mistake::new(
+                "geometry.resampling",
+                "`native` keeps the input's pixels; remove it, or take mode `grid`",
             ));
         }
         match (native, self.grid()) {

@@ -87,9 +87,13 @@ mod tests {
         {
             assert_eq!(of(&[same]), base, "{same}");
         }
-        for other in
-            ["geometry.resolution=6", "output.level=9", "radiometry.sun_zenith=30", "product.ndvi.type=float32"]
-        {
+        for other in [
+            "geometry.resolution=6",
+            "geometry.resampling=cubic",
+            "output.level=9",
+            "radiometry.sun_zenith=30",
+            "product.ndvi.type=float32",
+        ] {
             assert_ne!(of(&[other]), base, "{other}");
         }
         assert_ne!(key(&pipeline(&[]), "t", Some("d"), None, None, false), base);

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::geometry::ortho::{Ground, Ortho, Position, RowScratch, UnitHeights};
 use crate::geometry::projected::{Projected, ToPixels};
 use crate::geometry::sight::Sights;
-use crate::geometry::{GeometryError, OrthoUnit, ProjectedUnit};
+use crate::geometry::{Footprints, GeometryError, OrthoUnit, ProjectedUnit};
 use crate::grid::cell::Lattice;
 use crate::grid::{Crs, CrsError, GeoTransform, PointTransform, Window};
 use crate::read::Heights;
@@ -116,14 +116,16 @@ impl Located {
     ) -> Result<Self> {
         let part = &plan.scene.parts[input.part];
         let image = (part.rows, part.cols);
+        let kernel = plan.pipeline.geometry.resampling.kernel();
         match &input.placement {
             Placement::Sensor(sensor) => {
-                with_ground(plan, crs, input, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, g))
+                with_ground(plan, crs, input, pixel_m, |g| Ortho::new((**sensor).clone(), image, *lattice, kernel, g))
                     .map(|o| Self::Ortho(Box::new(o)))
             }
             Placement::Map { crs: own, transform: affine, snapped } => {
                 let t = transform(crs, own)?;
-                Ok(Self::Map(Projected::new(image, *lattice, &to_pixels(&t, own, *affine, snapped.is_some(), image))?))
+                let pixels = to_pixels(&t, own, *affine, snapped.is_some(), image);
+                Ok(Self::Map(Projected::new(image, *lattice, kernel, &pixels)?))
             }
             Placement::Same => {
                 let whole = Window::new(0, 0, part.rows, part.cols);
@@ -200,6 +202,15 @@ fn excess(heights: &Heights, hides: Hides, unit: &OrthoUnit<'_>, window: Window)
 }
 
 impl UnitLocated<'_> {
+    /// The sizes of the unit's pixels in source pixels; `None` for pixels that are taken as they are.
+    pub fn footprints(&self) -> Option<&Footprints> {
+        match self {
+            Self::Ortho(unit, _) => Some(unit.footprints()),
+            Self::Map(unit) => Some(unit.footprints()),
+            Self::Same => None,
+        }
+    }
+
     /// Writes the positions of a row of the unit within the source window that was read.
     pub fn locate(
         &self,

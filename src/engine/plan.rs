@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fieldglow_kernels::resample::Kernel;
+
 use super::publish::TILE;
 use super::sharpen::LowPass;
 use crate::calibrate::{Illumination, Linear, Provenance};
 use crate::cog;
 use crate::config::Pipeline;
+use crate::geometry;
 use crate::grid::cell::{GridCell, Lattice};
 use crate::grid::{Crs, GeoTransform, METERS_PER_DEGREE, Window};
 use crate::product::{Product, Program};
@@ -118,7 +121,7 @@ pub struct InputBand {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Placement {
     /// Through its sensor model.
-    Sensor(Box<crate::geometry::Sensor>),
+    Sensor(Box<geometry::Sensor>),
     /// On a map, another lattice than the product's.
     Map {
         /// Its system.
@@ -224,32 +227,36 @@ impl Layer {
         let low_planes = low.map_or(0, |low| low.in_pass);
         let sharpened = low.map_or(0, |low| low.bytes(self, unit, source_pixels, low_planes));
         let sources: u64 = self.inputs.iter().zip(source_pixels).map(|(i, n)| Block::bytes(*n, i.bands.len())).sum();
-        let strip = Block::bytes(crate::geometry::STRIP_ROWS * UNIT_SIDE, self.roles.len() + low_planes);
+        let strip = Block::bytes(geometry::STRIP_ROWS * UNIT_SIDE, self.roles.len() + low_planes);
         let of_pixel = self.stored_bytes_per_pixel();
         let stored = of_pixel * pixels as u64;
         // A strip, the row of tiles it is in, coarser levels (a third), and one assembled tile per product.
         let rows = |n: usize| stored.min(of_pixel * (n * UNIT_SIDE) as u64);
-        let raw = rows(crate::geometry::STRIP_ROWS) + rows(TILE) + stored / 3 + of_pixel * (TILE * TILE) as u64;
+        let raw = rows(geometry::STRIP_ROWS) + rows(TILE) + stored / 3 + of_pixel * (TILE * TILE) as u64;
         // Compressed tiles, at worst as large as the raw ones.
         let output = stored + stored / 3;
         (sources + sharpened + strip + raw, output)
     }
 
-    /// Pixels the source windows of a unit may have, from the ground that pixels cover.
-    pub fn source_pixels(&self, scene: &Scene, unit: Window) -> Vec<usize> {
+    /// Pixels the source windows of a unit may have, from the ground that pixels cover and the neighbours that a kernel asks
+    /// for.
+    pub fn source_pixels(&self, scene: &Scene, unit: Window, kernel: Kernel) -> Vec<usize> {
         let low = self.low_pass.as_ref().filter(|low| low.in_pass > 0);
         self.inputs
             .iter()
             .enumerate()
             .map(|(k, i)| {
                 // PAN is read with what its filter reaches.
-                let pixels = low.filter(|low| low.pan.0 == k).map_or(unit, |low| low.located(unit)).pixels();
+                let unit = low.filter(|low| low.pan.0 == k).map_or(unit, |low| low.located(unit));
                 let part = &scene.parts[i.part];
                 let under = match &i.placement {
                     // Read strip by strip.
-                    Placement::Same => pixels.min(crate::geometry::STRIP_ROWS * UNIT_SIDE),
+                    Placement::Same => unit.pixels().min(geometry::STRIP_ROWS * UNIT_SIDE),
                     Placement::Map { .. } | Placement::Sensor(_) => {
-                        (pixels as f64 * TURN * self.pixel_m.powi(2) / i.pixel_area_m2.max(1e-30)) as usize
+                        let ratio = self.pixel_m / i.pixel_area_m2.max(1e-30).sqrt();
+                        let halo = 2.0 * geometry::margin(kernel.reach(ratio)) as f64;
+                        let side = |n: usize| n as f64 * ratio * TURN.sqrt() + halo;
+                        (side(unit.rows) * side(unit.cols)) as usize
                     }
                 };
                 under.min(part.rows * part.cols).max(1)
@@ -293,7 +300,8 @@ impl ScenePlan {
     /// Bytes of a unit: while it is computed, and of its results.
     pub fn unit_bytes(&self, layer: usize, unit: Window) -> (u64, u64) {
         let layer = &self.layers[layer];
-        let (working, output) = layer.unit_bytes(unit, &layer.source_pixels(&self.scene, unit));
+        let kernel = self.pipeline.geometry.resampling.kernel();
+        let (working, output) = layer.unit_bytes(unit, &layer.source_pixels(&self.scene, unit, kernel));
         let tile = |p: &Product| p.bands() * p.encoding.sample_bytes() * TILE * TILE;
         let tile = layer.products.iter().map(tile).max().unwrap_or(0);
         let codec = super::publish::compression(&self.pipeline).context_bytes(tile);

@@ -15,7 +15,7 @@ use crate::catalog::{
     Projection, Provider, RasterRecord, Statistics, media_type,
 };
 use crate::cog::{BandSpec, BandStatistics, BigTiff, Color, Compression, Predictor, SampleType, Spec};
-use crate::config::{Codec, Mode, Pipeline};
+use crate::config::{Codec, Mode, Pipeline, Resampling};
 use crate::error::{Error, Result};
 use crate::grid::cell::Lattice;
 use crate::grid::{Crs, PointTransform, nearest_turn};
@@ -381,10 +381,17 @@ fn lineage(plan: &ScenePlan) -> String {
         Level::Toa => "top-of-atmosphere reflectance (π L d² / (ESUN cos θs))",
     };
     let place = match (plan.pipeline.geometry.mode, &plan.terrain) {
-        (Mode::Ortho, Terrain::Dem { .. }) => "orthorectified with RPC and a DEM, bilinear",
-        (Mode::Ortho, _) => "orthorectified with RPC at a constant height, bilinear",
-        (Mode::Grid, _) => "resampled to the grid, bilinear",
+        (Mode::Ortho, Terrain::Dem { .. }) => "orthorectified with RPC and a DEM, ",
+        (Mode::Ortho, _) => "orthorectified with RPC at a constant height, ",
+        (Mode::Grid, _) => "resampled to the grid, ",
         (Mode::Native, _) => "in the pixels of the delivery",
+    };
+    let kernel = match (plan.pipeline.geometry.mode, plan.pipeline.geometry.resampling) {
+        (Mode::Native, _) => "",
+        (_, Resampling::Bilinear) => "bilinear",
+        (_, Resampling::Cubic) => "cubic convolution",
+        (_, Resampling::Lanczos) => "Lanczos",
+        (_, Resampling::Average) => "average over footprints",
     };
     let registration = plan.survey.as_ref().and_then(|d| d.survey.coregistration.as_ref());
     let laid = match registration {
@@ -392,7 +399,7 @@ fn lineage(plan: &ScenePlan) -> String {
         Some(r) if r.between_parts.is_some() => "; its parts co-registered",
         _ => "",
     };
-    format!("{level}; {place}{laid}; overviews by average over valid pixels")
+    format!("{level}; {place}{kernel}{laid}; overviews by average over valid pixels")
 }
 
 fn extras(plan: &ScenePlan) -> Map<String, Value> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use fieldglow_kernels::lights::Lights;
-use fieldglow_kernels::resample::{self, Source, Taps};
+use fieldglow_kernels::resample::{self, Places, Source, Taps};
 use fieldglow_kernels::state;
 use fieldglow_kernels::stats::{FloatStats, IntegerStats};
 use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
@@ -96,6 +96,9 @@ struct Strip {
     taken: Pixels,
     col: Vec<f64>,
     row: Vec<f64>,
+    /// Sizes of the pixels in source pixels, where the kernel asks for them.
+    width: Vec<f64>,
+    height: Vec<f64>,
     taps: Taps,
     rows: RowScratch,
     product: Scratch,
@@ -109,6 +112,8 @@ impl Default for Strip {
             taken: Pixels::default(),
             col: Vec::new(),
             row: Vec::new(),
+            width: Vec::new(),
+            height: Vec::new(),
             taps: Taps::with_capacity(0),
             rows: RowScratch::default(),
             product: Scratch::default(),
@@ -322,13 +327,14 @@ pub fn resample_rows(
     let cols = unit.cols;
     let place = Window::new(unit.row + top as i64, unit.col, rows, cols);
     let Bench { strip, pixels: memory, sharpener } = bench;
-    let Strip { block, taken, col, row, taps, rows: row_scratch, state: all_states, .. } = strip;
+    let Strip { block, taken, col, row, width, height, taps, rows: row_scratch, state: all_states, .. } = strip;
     block.reset(place, &layer.roles, &layer.linear());
     let pixels = place.pixels();
     let mut low = std::mem::take(&mut block.low);
     low.clear();
     low.resize(at.planes * pixels, f32::NAN);
     let (planes, states) = block.parts_mut();
+    let kernel = at.plan.pipeline.geometry.resampling.kernel();
     let several = sources.len() > 1;
     all_states.clear();
     all_states.resize(if several { pixels } else { 0 }, 0);
@@ -353,14 +359,18 @@ pub fn resample_rows(
                 col.resize(cols, 0.0);
                 row.resize(cols, 0.0);
                 for r in 0..rows {
+                    if let Some(footprints) = source.located.footprints() {
+                        footprints.row(top + r, cols, width, height);
+                    }
                     source.located.locate(top + r, from.window, row_scratch, col, row)?;
+                    let places = Places { col, row, width, height };
                     let state = &mut states[r * cols..(r + 1) * cols];
                     let mut to = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state };
-                    resample::bilinear(pixel_source, col, row, taps, &mut to);
+                    resample::row(kernel, pixel_source, places, taps, &mut to);
                     state::mark_occluded(row_scratch.excess(), HIDDEN_M, to.state);
                     if let Some(pass) = &layer.low_pass {
                         let state = &mut states[r * cols..(r + 1) * cols];
-                        sharpener.give_low(pass, (k, at.planes), (col, row), (r, pixels), &mut low, state);
+                        sharpener.give_low(pass, (k, at.planes), (kernel, places), (r, pixels), &mut low, state);
                     }
                 }
             }

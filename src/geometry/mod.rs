@@ -6,12 +6,16 @@
 //!
 //! Pixel convention, everywhere in this folder: (0, 0) is the **centre** of the first pixel of a source.
 
+#[cfg(test)]
+mod cuts;
+pub mod footprint;
 pub mod nodes;
 pub mod ortho;
 pub mod projected;
 pub mod sensor;
 pub mod sight;
 
+pub use footprint::Footprints;
 pub use nodes::{LARGEST_STEP as NODE_STEP, Nodes};
 pub use ortho::{Ortho, OrthoUnit};
 pub use projected::{Projected, ProjectedUnit};
@@ -23,9 +27,11 @@ use crate::grid::{CrsError, Window};
 /// Rows that are located and resampled together: a strip of all bands stays in the cache of a core.
 pub const STRIP_ROWS: usize = 16;
 
-/// Pixels a window is read wider than the positions' bounding box: the neighbours of bilinear interpolation, and the
+/// Pixels a window is read wider than the positions' bounding box: the neighbours of a kernel of this reach, and two for the
 /// curvature between the nodes the box was taken from.
-pub const MARGIN: usize = 3;
+pub fn margin(reach: usize) -> usize {
+    reach + 2
+}
 
 /// Metres that terrain has to stand above a line of sight to count as in front of the ground: less is within the errors of
 /// any DEM, and hides a strip of ground that is narrower than a pixel or two.
@@ -73,22 +79,30 @@ impl Classify for GeometryError {
     }
 }
 
-/// Moves image positions into a window that was read, and makes sure that every position inside the image is in it.
+/// Moves image positions into a window that was read, and makes sure that every position inside the image is in it, with
+/// its neighbours up to `reach`.
 ///
 /// # Errors
 /// [`GeometryError::OutsideWindow`]: dropping such a pixel would be a silent hole.
-fn into_window(col: &mut [f64], row: &mut [f64], window: Window, image: (usize, usize)) -> Result<(), GeometryError> {
+fn into_window(
+    col: &mut [f64],
+    row: &mut [f64],
+    window: Window,
+    image: (usize, usize),
+    reach: usize,
+) -> Result<(), GeometryError> {
     let (left, top) = (window.col as f64, window.row as f64);
     let (width, height) = (window.cols as f64, window.rows as f64);
     let (image_rows, image_cols) = (image.0 as f64, image.1 as f64);
+    let (before, behind) = (reach as f64 - 1.0, reach as f64);
     let mut missed = None;
     for (c, r) in col.iter_mut().zip(row.iter_mut()) {
         let inside_image = *c > -1.0 && *r > -1.0 && *c < image_cols && *r < image_rows;
         let (wc, wr) = (*c - left, *r - top);
-        // At the edge of the image a neighbour is missing anyway; elsewhere all four must have been read.
-        let low = (wc >= 0.0 || window.col == 0) && (wr >= 0.0 || window.row == 0);
-        let high =
-            (wc <= width - 1.0 || left + width >= image_cols) && (wr <= height - 1.0 || top + height >= image_rows);
+        // At the edge of the image a neighbour is missing anyway; elsewhere all must have been read.
+        let low = (wc >= before || window.col == 0) && (wr >= before || window.row == 0);
+        let high = (wc <= width - behind || left + width >= image_cols)
+            && (wr <= height - behind || top + height >= image_rows);
         if inside_image && !(low && high) {
             missed = Some((*c, *r));
         }
@@ -100,13 +114,16 @@ fn into_window(col: &mut [f64], row: &mut [f64], window: Window, image: (usize, 
     }
 }
 
-/// The window around a bounding box of positions, inside the image; `None` when they do not meet.
-fn window_around(min: (f64, f64), max: (f64, f64), image: (usize, usize)) -> Option<Window> {
+/// The window around a bounding box of positions and their neighbours up to `reach`, inside the image; `None` when they do
+/// not meet.
+fn window_around(min: (f64, f64), max: (f64, f64), image: (usize, usize), reach: usize) -> Option<Window> {
     if !(min.0.is_finite() && min.1.is_finite() && max.0.is_finite() && max.1.is_finite()) {
         return None;
     }
-    let low = |v: f64| v.floor().clamp(-1e12, 1e12) as i64 - MARGIN as i64;
-    let high = |v: f64| v.ceil().clamp(-1e12, 1e12) as i64 + MARGIN as i64 + 1;
+    // No more than the image is wide is needed of any reach.
+    let margin = margin(reach.min(image.0.max(image.1))) as i64;
+    let low = |v: f64| v.floor().clamp(-1e12, 1e12) as i64 - margin;
+    let high = |v: f64| v.ceil().clamp(-1e12, 1e12) as i64 + margin + 1;
     let (c0, r0, c1, r1) = (low(min.0), low(min.1), high(max.0), high(max.1));
     let window =
         Window::new(r0, c0, (r1 - r0) as usize, (c1 - c0) as usize).intersect(Window::new(0, 0, image.0, image.1));

@@ -1,9 +1,10 @@
 //! Orthorectification: grid to ground to image, through terrain and the sensor model.
 
 use fieldglow_kernels::height::{self, Surface};
+use fieldglow_kernels::resample::Kernel;
 
 use super::nodes::{self, Evaluate, Nodes};
-use super::{GeometryError, Sensor, bounds, into_window, window_around};
+use super::{Footprints, GeometryError, Sensor, bounds, into_window, window_around};
 use crate::grid::cell::Lattice;
 use crate::grid::{Crs, CrsError, METERS_PER_DEGREE, PointTransform, Window, nearest_turn};
 
@@ -83,6 +84,7 @@ pub struct Ortho {
     image: (usize, usize),
     lattice: Lattice,
     step: usize,
+    kernel: Kernel,
 }
 
 /// Ortho geometry of one unit: tabulated ground positions, and its heights.
@@ -91,6 +93,7 @@ pub struct OrthoUnit<'a> {
     ortho: &'a Ortho,
     nodes: Nodes,
     cols: usize,
+    footprints: Footprints,
 }
 
 /// Buffers of one row.
@@ -118,7 +121,7 @@ impl RowScratch {
 }
 
 impl Ortho {
-    /// Geometry of a part of `image` (rows, cols) over the lattice of a cell.
+    /// Geometry of a part of `image` (rows, cols) over the lattice of a cell, for resampling by a kernel.
     ///
     /// # Errors
     /// When a point of the cell has no longitude and latitude.
@@ -126,10 +129,11 @@ impl Ortho {
         sensor: Sensor,
         image: (usize, usize),
         lattice: Lattice,
+        kernel: Kernel,
         ground: &Ground<'_>,
     ) -> Result<Self, GeometryError> {
         let step = nodes::choose_step(&lattice, ground)?;
-        Ok(Self { sensor, image, lattice, step })
+        Ok(Self { sensor, image, lattice, step, kernel })
     }
 
     /// The geometry of a window of the lattice.
@@ -138,7 +142,13 @@ impl Ortho {
     /// When a point of it has no longitude and latitude.
     pub fn unit(&self, window: Window, ground: &Ground<'_>) -> Result<OrthoUnit<'_>, GeometryError> {
         let nodes = Nodes::new(&self.lattice, window, self.step, ground)?;
-        Ok(OrthoUnit { ortho: self, nodes, cols: window.cols })
+        let footprints = Footprints::new(self.kernel, &self.lattice, window, self.step, &|x, y| {
+            let ground = ground.evaluate(x, y)?;
+            let height = vec![self.sensor.middle_height_m(); x.len()];
+            self.sensor.image_from_ground(&ground[LON], &ground[LAT], &height, x, y);
+            Ok(())
+        })?;
+        Ok(OrthoUnit { ortho: self, nodes, cols: window.cols, footprints })
     }
 }
 
@@ -146,6 +156,11 @@ impl OrthoUnit<'_> {
     /// The sensor model.
     pub fn sensor(&self) -> &Sensor {
         &self.ortho.sensor
+    }
+
+    /// The sizes of its pixels.
+    pub fn footprints(&self) -> &Footprints {
+        &self.footprints
     }
 
     /// Bounding box of the unit in DEM positions: (min col, min row), (max col, max row).
@@ -167,7 +182,7 @@ impl OrthoUnit<'_> {
             self.ortho.sensor.image_from_ground(lon, lat, &height, &mut col[at.clone()], &mut row[at]);
         }
         let ((c0, c1), (r0, r1)) = (bounds(&col), bounds(&row));
-        window_around((c0, r0), (c1, r1), self.ortho.image)
+        window_around((c0, r0), (c1, r1), self.ortho.image, self.footprints.reach())
     }
 
     /// Writes the positions of a row of the unit within the source window that was read; NaN where there is no height.
@@ -210,7 +225,7 @@ impl OrthoUnit<'_> {
         self.nodes.row(UNDULATION, row, &mut scratch.dem_col);
         scratch.height.iter_mut().zip(&scratch.dem_col).for_each(|(h, u)| *h += u);
         self.ortho.sensor.image_from_ground(&scratch.lon, &scratch.lat, &scratch.height, col_out, row_out);
-        into_window(col_out, row_out, source, self.ortho.image)
+        into_window(col_out, row_out, source, self.ortho.image, self.footprints.reach())
     }
 }
 

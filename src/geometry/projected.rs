@@ -1,7 +1,9 @@
 //! Projected inputs on another grid: grid to the input's map system to its pixels.
 
+use fieldglow_kernels::resample::Kernel;
+
 use super::nodes::{self, Evaluate, Nodes};
-use super::{GeometryError, bounds, into_window, window_around};
+use super::{Footprints, GeometryError, bounds, into_window, window_around};
 use crate::grid::cell::Lattice;
 use crate::grid::{CrsError, GeoTransform, PointTransform, Window, nearest_period};
 
@@ -45,6 +47,7 @@ pub struct Projected {
     image: (usize, usize),
     lattice: Lattice,
     step: usize,
+    kernel: Kernel,
 }
 
 /// Geometry of one unit.
@@ -52,16 +55,22 @@ pub struct Projected {
 pub struct ProjectedUnit<'a> {
     projected: &'a Projected,
     nodes: Nodes,
+    footprints: Footprints,
 }
 
 impl Projected {
-    /// Geometry of a part of `image` (rows, cols) over the lattice of a cell.
+    /// Geometry of a part of `image` (rows, cols) over the lattice of a cell, for resampling by a kernel.
     ///
     /// # Errors
     /// When a point of the cell has no place in the input's system.
-    pub fn new(image: (usize, usize), lattice: Lattice, to_pixels: &ToPixels<'_>) -> Result<Self, GeometryError> {
+    pub fn new(
+        image: (usize, usize),
+        lattice: Lattice,
+        kernel: Kernel,
+        to_pixels: &ToPixels<'_>,
+    ) -> Result<Self, GeometryError> {
         let step = nodes::choose_step(&lattice, to_pixels)?;
-        Ok(Self { image, lattice, step })
+        Ok(Self { image, lattice, step, kernel })
     }
 
     /// The geometry of a window of the lattice.
@@ -69,15 +78,27 @@ impl Projected {
     /// # Errors
     /// When a point of it has no place in the input's system.
     pub fn unit(&self, window: Window, to_pixels: &ToPixels<'_>) -> Result<ProjectedUnit<'_>, GeometryError> {
-        Ok(ProjectedUnit { projected: self, nodes: Nodes::new(&self.lattice, window, self.step, to_pixels)? })
+        let nodes = Nodes::new(&self.lattice, window, self.step, to_pixels)?;
+        let footprints = Footprints::new(self.kernel, &self.lattice, window, self.step, &|x, y| {
+            let found = to_pixels.evaluate(x, y)?;
+            x.copy_from_slice(&found[0]);
+            y.copy_from_slice(&found[1]);
+            Ok(())
+        })?;
+        Ok(ProjectedUnit { projected: self, nodes, footprints })
     }
 }
 
 impl ProjectedUnit<'_> {
+    /// The sizes of its pixels.
+    pub fn footprints(&self) -> &Footprints {
+        &self.footprints
+    }
+
     /// The source pixels the unit needs; `None` when there are none.
     pub fn source_window(&self) -> Option<Window> {
         let ((c0, c1), (r0, r1)) = (bounds(self.nodes.channel(0)), bounds(self.nodes.channel(1)));
-        window_around((c0, r0), (c1, r1), self.projected.image)
+        window_around((c0, r0), (c1, r1), self.projected.image, self.footprints.reach())
     }
 
     /// Writes the positions of a row of the unit within the source window that was read.
@@ -93,6 +114,6 @@ impl ProjectedUnit<'_> {
     ) -> Result<(), GeometryError> {
         self.nodes.row(0, row, col_out);
         self.nodes.row(1, row, row_out);
-        into_window(col_out, row_out, source, self.projected.image)
+        into_window(col_out, row_out, source, self.projected.image, self.footprints.reach())
     }
 }

@@ -25,6 +25,7 @@ mod markdown;
 mod memory;
 mod night;
 mod report;
+mod resampling;
 mod shapes;
 mod sharpen;
 mod values;

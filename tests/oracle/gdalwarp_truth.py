@@ -1,16 +1,17 @@
 """Simulated L1 deliveries → TOA reflectance and NDVI, against gdalwarp and the formula in f64.
 
     gdalwarp_truth.py FIELDGLOW WORK [--seeds 1-5] [--size 1024] [--relief 80] [--roll 8] [--noise 3] [--gdal-kernel]
+                      [--resampling bilinear|cubic|lanczos]
 
 The digital numbers, warped by GDAL (see warp.py) onto the pixels of our cells, are turned into reflectance with
 π (gain DN + bias) d² / (E0 cos θ), coefficients and sun from truth.json, and into NDVI. Done with the DEM and at one
 constant height, the mean of the DEM.
 
 Limits: values within the equivalent of one input DN, at least one stored step of 1e-4, on 99.9 % of the pixels that are 3
-pixels or more from an invalid one in both images; shift 0.02 pixel; no pixel that is valid in one image and missing in
+pixels or more (cubic 4, lanczos 6) from an invalid one in both images; shift 0.02 pixel; no pixel that is valid in one image and missing in
 the other away from the edges. Exit code: 0 if all are kept.
 
---gdal-kernel leaves the width of the bilinear kernel to GDAL, for comparison.
+--gdal-kernel leaves the width of the kernel to GDAL, for comparison.
 """
 
 import argparse
@@ -47,11 +48,12 @@ def main():
     parser.add_argument("--roll", type=float, default=8.0)
     parser.add_argument("--noise", type=float, default=3.0)
     parser.add_argument("--gdal-kernel", action="store_true")
+    parser.add_argument("--resampling", choices=("bilinear", "cubic", "lanczos"), default="bilinear")
     a = parser.parse_args()
     require_recent_gdal()
     kernel = [] if a.gdal_kernel else PLAIN_KERNEL
     report = Report()
-    print(f"GDAL {gdal.__version__}; size {a.size}, relief ±{a.relief:g} m, roll {a.roll:g}°, noise {a.noise:g} DN")
+    print(f"GDAL {gdal.__version__}; size {a.size}, relief ±{a.relief:g} m, roll {a.roll:g}°, noise {a.noise:g} DN; {a.resampling}")
     for seed in a.seeds:
         scene = (a.work / f"l1_{seed}_{a.size}_{a.relief:g}_{a.roll:g}_{a.noise:g}").absolute()
         truth = simulate(a.fieldglow, scene, seed=seed, size=a.size, relief=a.relief, roll=a.roll, noise=a.noise)
@@ -75,11 +77,14 @@ def main():
             return [("PAN", pan_gain * dn[0] + pan_bias, pan_gain)]
 
         for label, height, line in (("dem", dem, f'dem = "{dem}"'), ("constant", mean, f"constant = {mean}")):
-            out = run(a.fieldglow, scene / "runs", label, PIPELINE.replace("HEIGHT", line), scene)
+            pipeline = PIPELINE.replace("HEIGHT", line).replace("height =", f'resampling = "{a.resampling}"\nheight =')
+            name = label if a.resampling == "bilinear" else f"{label}_{a.resampling}"
+            out = run(a.fieldglow, scene / "runs", name, pipeline, scene)
             label = f"seed {seed} {label:8}"
-            compare(out, "reflectance", images["MSS"], height, 0, reflectance, label, report, kernel)
-            compare(out, "ndvi", images["MSS"], height, 0, ndvi, label, report, kernel)
-            compare(out, "pan", images["PAN"], height, 0, pan, label, report, kernel)
+            more = {"kernel": kernel, "resampling": a.resampling}
+            compare(out, "reflectance", images["MSS"], height, 0, reflectance, label, report, **more)
+            compare(out, "ndvi", images["MSS"], height, 0, ndvi, label, report, **more)
+            compare(out, "pan", images["PAN"], height, 0, pan, label, report, **more)
             sys.stdout.flush()
     return report.close()
 

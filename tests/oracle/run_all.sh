@@ -26,6 +26,9 @@ oracle occlusion.py "$binary" "$work"
 oracle gdalwarp_truth.py "$binary" "$work"
 oracle gdalwarp_truth.py "$binary" "$work" --relief 150 --roll 20
 oracle grids.py "$binary" "$work"
+oracle gdalwarp_truth.py "$binary" "$work" --resampling cubic
+oracle gdalwarp_truth.py "$binary" "$work" --seeds 1 --resampling lanczos
+oracle averages.py "$binary" "$work"
 oracle night_truth.py "$binary" "$work"
 oracle coregistration.py "$binary" "$work" ${data:+--ventoux "$data/vhr_rpc"}
 oracle pansharpen.py "$binary" "$work" ${data:+--data "$data"}
@@ -39,7 +42,10 @@ else
 fi
 set -- "$work"/grids_1_256_l1/runs "$work"/grids_1_256_l3/runs "$work"/grids_1_256_seam/*/runs "$work"/l1_1_1024_80_8_3/runs "$work"/night_1_1024_3/runs
 if [ -n "$data" ]; then
-    oracle ventoux.py "$binary" "$work" "$data/vhr_rpc/pleiades_ventoux"
+    for resampling in bilinear cubic lanczos; do
+        oracle ventoux.py "$binary" "$work" "$data/vhr_rpc/pleiades_ventoux" \
+            --right "$data/vhr_rpc/pleiades_ventoux_right" --resampling "$resampling"
+    done
     oracle landsat.py "$binary" "$work" "$data/multispectral/landsat8_toa_139045"
     oracle ndvi_spyndex.py "$binary" "$work" "$data/multispectral/sentinel2_10m_spyndex.tif"
     oracle rpc_numbers.py "$binary" "$work" "$data/vhr_rpc"

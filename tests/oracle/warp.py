@@ -1,7 +1,8 @@
-"""Comparing Fieldglow's orthorectified products with gdalwarp of a recent GDAL. Used by gdalwarp_truth.py and ventoux.py.
+"""Comparing Fieldglow's resampled products with gdalwarp of a recent GDAL. Used by gdalwarp_truth.py, ventoux.py and
+averages.py.
 
 GDAL warps the digital numbers to float32 on the exact pixels of every cell (METHOD=RPC, RPC_PIXEL_ERROR_THRESHOLD=0.001,
-error threshold 0, bilinear); a formula in f64 then makes physical values of them.
+error threshold 0); a formula in f64 then makes physical values of them.
 """
 
 import numpy as np
@@ -9,12 +10,14 @@ from osgeo import gdal
 
 from common import Product, erode, shift_summary, shifts, valid
 
-EDGE_PX = 3  # pixels nearer than this to an invalid one, in either image, are not compared
+# Pixels nearer than this to an invalid one, in either image, are not compared: near it weights are renormalised here, and
+# gdalwarp goes back to bilinear interpolation.
+EDGE_PX = {"bilinear": 3, "cubic": 4, "lanczos": 6, "average": 3}
 SHARE_LIMIT = 0.999
 SHIFT_LIMIT_PX = 0.02
 
-# A kernel of two source pixels whatever the ratio of the pixel sizes: without it GDAL widens the kernel where output
-# pixels are larger than source pixels, which is another filter than bilinear interpolation.
+# A kernel of so many source pixels whatever the ratio of the pixel sizes: without it GDAL widens the kernel where output
+# pixels are larger than source pixels, which is another filter than interpolation.
 PLAIN_KERNEL = ["XSCALE=1", "YSCALE=1"]
 
 
@@ -24,10 +27,10 @@ def require_recent_gdal():
         raise SystemExit(f"GDAL 3.10 or newer is needed, this is {gdal.__version__}")
 
 
-def warp(image, like, height, fill, kernel):
+def warp(image, like, height, fill, kernel, resampling="bilinear"):
     """The image's digital numbers on the pixels of a dataset: (band, row, col) float32, NaN where invalid.
 
-    `height`: the file of a DEM, or a number; above the ellipsoid. None for an image on a map.
+    `height`: the file of a DEM, or a number, above the ellipsoid; None for an image on a map.
     """
     x0, dx, _, y0, _, dy = like.GetGeoTransform()
     cols, rows = like.RasterXSize, like.RasterYSize
@@ -48,7 +51,7 @@ def warp(image, like, height, fill, kernel):
             outputBounds=(x0, y0 + rows * dy, x0 + cols * dx, y0),
             width=cols,
             height=rows,
-            resampleAlg="bilinear",
+            resampleAlg=resampling,
             errorThreshold=0,
             transformerOptions=options,
             warpOptions=list(kernel),
@@ -86,13 +89,14 @@ class Tally:
         }
 
 
-def compare(output, product, image, height, fill, formula, label, report, kernel=PLAIN_KERNEL, window=128):
+def compare(output, product, image, height, fill, formula, label, report, kernel=PLAIN_KERNEL, window=128, resampling="bilinear"):
     """Compares a product with the warped image and prints the figures.
 
     `formula(dn)` turns warped DN (band, row, col, f64) into a list of (name, values, what one DN is worth), one entry per
-    band of the product. `window`: side of the windows the shift is estimated in.
+    band of the product. `window`: side of the windows the shift is estimated in; None for images too small for it.
     """
     files = Product(output, product).files
+    edge = EDGE_PX[resampling]
     tallies, footprint, found = {}, np.zeros(5, dtype=np.int64), []
     for file in files:
         d = gdal.Open(file)
@@ -100,10 +104,10 @@ def compare(output, product, image, height, fill, formula, label, report, kernel
         scale, nodata = band.GetScale() or 1.0, band.GetNoDataValue()
         is_float = band.DataType in (gdal.GDT_Float32, gdal.GDT_Float64)
         stored = d.ReadAsArray().reshape(d.RasterCount, d.RasterYSize, d.RasterXSize)
-        dn = warp(image, d, height, fill, kernel)
+        dn = warp(image, d, height, fill, kernel, resampling)
         for k, (name, theirs, per_dn) in enumerate(formula(dn.astype(np.float64))):
             in_ours, in_theirs = valid(stored[k], nodata), ~np.isnan(theirs)
-            inner = erode(in_ours, EDGE_PX) & erode(in_theirs, EDGE_PX)
+            inner = erode(in_ours, edge) & erode(in_theirs, edge)
             ours = np.where(in_ours, stored[k] * np.float64(scale), np.nan)
             difference = np.abs(ours - theirs)[inner]
             worth = np.broadcast_to(per_dn, theirs.shape)[inner]
@@ -111,9 +115,9 @@ def compare(output, product, image, height, fill, formula, label, report, kernel
             if k == 0:
                 only_ours, only_theirs = in_ours & ~in_theirs, in_theirs & ~in_ours
                 # Farther than the edge's own width inside one image, but missing in the other: a hole.
-                holes = (only_ours & erode(in_ours, EDGE_PX)) | (only_theirs & erode(in_theirs, EDGE_PX))
+                holes = (only_ours & erode(in_ours, edge)) | (only_theirs & erode(in_theirs, edge))
                 footprint += [m.sum() for m in (in_ours & in_theirs, only_ours, only_theirs, holes, inner)]
-            if k == len(stored) - 1:
+            if window and k == len(stored) - 1:
                 found.append(shifts(theirs, ours, window))
     for name, tally in tallies.items():
         t = tally.line()
@@ -122,12 +126,13 @@ def compare(output, product, image, height, fill, formula, label, report, kernel
             f" difference in DN: median {t['median']:.3f}, 99.9 % {t['p999']:.3f}, max {t['max']:.3f}"
         )
         report.limit(f"{label} {name} share within one DN", t["share"], SHARE_LIMIT, at_least=True)
-    s = shift_summary(np.concatenate(found))
-    print(
-        f"{label} shift rows {s['rows']:+.4f} cols {s['cols']:+.4f} px; length median {s['median']:.4f}, 95 %"
-        f" {s['p95']:.4f} px; {s['windows']} windows"
-    )
+    if window:
+        s = shift_summary(np.concatenate(found))
+        print(
+            f"{label} shift rows {s['rows']:+.4f} cols {s['cols']:+.4f} px; length median {s['median']:.4f}, 95 %"
+            f" {s['p95']:.4f} px; {s['windows']} windows"
+        )
+        report.limit(f"{label} shift, px", s["median"], SHIFT_LIMIT_PX)
     both, ours, theirs, holes, _ = footprint
     print(f"{label} footprint: {both} px in both, {ours} in ours only, {theirs} in GDAL's only, {holes} of these no edge")
-    report.limit(f"{label} shift, px", s["median"], SHIFT_LIMIT_PX)
     report.limit(f"{label} holes", holes, 0)

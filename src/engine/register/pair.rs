@@ -1,6 +1,6 @@
 //! Two images of the same ground on one lattice, cut into windows.
 
-use fieldglow_kernels::resample::{self, Source, Taps};
+use fieldglow_kernels::resample::{self, Kernel, Places, Source, Taps};
 use fieldglow_kernels::state;
 
 use super::super::locate::Located;
@@ -153,7 +153,8 @@ impl<'a> Pair<'a> {
             for r in 0..rows {
                 unit.locate(r, source, &mut scratch, &mut col, &mut row)?;
                 let mut out = resample::Row { planes: &mut plane, plane_len: cols, offset: 0, state: &mut states };
-                resample::bilinear(from, &col, &row, &mut taps, &mut out);
+                let places = Places { col: &col, row: &row, width: &[], height: &[] };
+                resample::row(Kernel::Bilinear, from, places, &mut taps, &mut out);
                 let line = (top + r) / finer * window.cols;
                 for (c, v) in plane.iter().enumerate().filter(|(_, v)| !v.is_nan()) {
                     let at = line + (left + c) / finer;

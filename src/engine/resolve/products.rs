@@ -9,7 +9,7 @@ use super::super::plan::{Input, InputBand, Layer, Placement};
 use super::snap::snap;
 use super::{has, options, parts_of, unplaced};
 use crate::calibrate::{self, Illumination, Level, conversion};
-use crate::config::{Kind, Mode, Pipeline, Sample};
+use crate::config::{Kind, Mode, Pipeline, Resampling, Sample};
 use crate::engine::sharpen;
 use crate::error::{Result, ResultExt};
 use crate::geometry::{Sensor, ortho};
@@ -19,7 +19,7 @@ use crate::product::{Encoding, NightBand, Product, Program, ShownBand, indices};
 use crate::read::Raster;
 use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning};
 
-/// Source pixels along a product's pixel from which on bilinear interpolation leaves some of them out.
+/// Source pixels along a product's pixel from which on interpolation leaves some of them out.
 const COARSE: f64 = 1.5;
 
 /// A product with the pixel size it is wanted at (0 for `native`) and the roles it reads.
@@ -203,7 +203,8 @@ pub fn layers(
             }
             inputs.push(Input { first_plane, bands, ..placed(k, part, pipeline, ground, pixel)? });
         }
-        for input in inputs.iter().filter(|_| !native) {
+        let interpolated = !native && pipeline.geometry.resampling != Resampling::Average;
+        for input in inputs.iter().filter(|_| interpolated) {
             let pixel_m = ground.product_m(pixel);
             let ratio = pixel_m / input.pixel_area_m2.sqrt();
             if ratio > COARSE {

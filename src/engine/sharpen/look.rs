@@ -57,7 +57,7 @@ pub fn window_bytes(plan: &ScenePlan) -> u64 {
         looked.in_pass = low.planes.len();
         let wide = looked.located(unit).pixels();
         let sources: u64 = layer
-            .source_pixels(&plan.scene, looked.located(unit))
+            .source_pixels(&plan.scene, looked.located(unit), plan.pipeline.geometry.resampling.kernel())
             .iter()
             .zip(&layer.inputs)
             .map(|(n, i)| Block::bytes(*n, i.bands.len()) + low.planes.len() as u64 * LowSums::bytes(*n))

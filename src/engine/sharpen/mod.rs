@@ -11,7 +11,7 @@ mod resolve;
 
 use std::time::Instant;
 
-use fieldglow_kernels::resample::{self, Source, Taps};
+use fieldglow_kernels::resample::{self, Kernel, Places, Source, Taps};
 use fieldglow_kernels::sharpen::{Gaussian, Sums};
 use fieldglow_kernels::state;
 
@@ -101,6 +101,9 @@ pub struct Sharpener {
     pixels: Pixels,
     col: Vec<f64>,
     row: Vec<f64>,
+    /// Sizes of pixels in source pixels, where the kernel asks for them.
+    width: Vec<f64>,
+    height: Vec<f64>,
     taps: Taps,
     rows: RowScratch,
     spare_state: Vec<u16>,
@@ -127,6 +130,7 @@ impl Sharpener {
     pub fn take_pan(&mut self, at: Site<'_>, low: &LowPass, window: Window, out: &mut Output) -> Result<()> {
         let started = Instant::now();
         let read_before = out.seconds.read;
+        let kernel = at.plan.pipeline.geometry.resampling.kernel();
         let input = &at.layer.inputs[low.pan.0];
         let (pad, wide) = (low.pad() - low.halo, low.located(window));
         self.area = window.grow(low.halo);
@@ -149,7 +153,17 @@ impl Sharpener {
                 let offset = r * self.area.cols;
                 let state = &mut self.state[offset..offset + self.area.cols];
                 let mut to = resample::Row { planes: &mut self.pan, plane_len: pixels, offset, state };
-                resample::bilinear(from, &self.col[line.clone()], &self.row[line.clone()], &mut self.taps, &mut to);
+                if let Some(footprints) = located.footprints() {
+                    footprints.row(pad + r, wide.cols, &mut self.width, &mut self.height);
+                }
+                let places = Places {
+                    col: &self.col[line.clone()],
+                    row: &self.row[line.clone()],
+                    // Of kernels that do not ask for sizes there are none.
+                    width: self.width.get(line.clone()).unwrap_or_default(),
+                    height: self.height.get(line.clone()).unwrap_or_default(),
+                };
+                resample::row(kernel, from, places, &mut self.taps, &mut to);
                 // Nothing where nothing is hidden.
                 state::mark_occluded(self.rows.excess().get(line).unwrap_or_default(), HIDDEN_M, to.state);
             }
@@ -232,12 +246,12 @@ impl Sharpener {
         &mut self,
         pass: &LowPass,
         (k, planes): (usize, usize),
-        (col, row): (&[f64], &[f64]),
+        (kernel, places): (Kernel, Places<'_>),
         (r, pixels): (usize, usize),
         low: &mut [f32],
         states: &mut [u16],
     ) {
-        let cols = col.len();
+        let cols = places.col.len();
         for (n, _) in pass.planes.iter().enumerate().take(planes).filter(|(_, p)| p.input == k) {
             let coarse = &self.coarse[n];
             let from = Source {
@@ -252,7 +266,7 @@ impl Sharpener {
             let plane = &mut low[n * pixels..(n + 1) * pixels];
             let mut out =
                 resample::Row { planes: plane, plane_len: pixels, offset: r * cols, state: &mut self.spare_state };
-            resample::bilinear(from, col, row, &mut self.taps, &mut out);
+            resample::row(kernel, from, places, &mut self.taps, &mut out);
             for (s, found) in states.iter_mut().zip(&self.spare_state) {
                 // Where the band itself is invalid nothing is said of it.
                 *s |= if *s & state::NODATA == 0 { found & state::EDGE } else { 0 };
