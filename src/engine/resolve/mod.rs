@@ -82,14 +82,7 @@ fn resolve_scene(scene: Scene, pipeline: &Arc<Pipeline>) -> Result<ScenePlan> {
     let geo_keys = GeoKeys::for_crs(&crs).within(|c| c.stage = Some("cog"))?;
     Ok(ScenePlan {
         acquisition: scene.acquisition(),
-        key: key::key(
-            pipeline,
-            &identity,
-            dem.as_deref(),
-            geoid.as_deref(),
-            reference.as_deref(),
-            hidden.is_some(),
-        ),
+        key: key::key(pipeline, &identity, dem.as_deref(), geoid.as_deref(), reference.as_deref(), hidden.is_some()),
         request: look::request(pipeline, &layers),
         register,
         survey: None,

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::super::EngineError;
 use super::super::plan::{Layer, Terrain};
-use super::super::register::{Register, RegisterInput, ToReference};
 use super::super::publish::unwrap;
+use super::super::register::{Register, RegisterInput, ToReference};
 use super::products::Ground;
 use super::{has, heights_of, part_outline, parts_of, products};
 use crate::calibrate::Illumination;

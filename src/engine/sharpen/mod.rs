@@ -19,8 +19,8 @@ use super::locate::Located;
 use super::plan::{Layer, ScenePlan};
 use super::unit::{Output, Pixels};
 use crate::error::{Result, ResultExt};
-use crate::geometry::{HIDDEN_M, NODE_STEP};
 use crate::geometry::ortho::RowScratch;
+use crate::geometry::{HIDDEN_M, NODE_STEP};
 use crate::grid::Window;
 use crate::raster::Block;
 
