@@ -10,13 +10,16 @@ target=${CARGO_TARGET_DIR:-target}
 python=${PYTHON:-python3}
 venv=$target/oracle
 
-if [ ! -e "$venv/ready" ]; then
+packages="gdal-wheel numpy scipy scikit-image spyndex rio-cogeo rio-tiler morecantile jsonschema referencing rpcm"
+
+# Made anew when it lacks something that is needed now.
+if [ "$(cat "$venv/ready" 2> /dev/null)" != "$packages" ]; then
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' \
         || { echo "error: Python 3.12 or newer is needed; name one with PYTHON=" >&2; exit 1; }
     "$python" -m venv --clear "$venv"
-    "$venv/bin/pip" install -q gdal-wheel numpy scipy scikit-image spyndex rio-cogeo rio-tiler morecantile jsonschema \
-        referencing rpcm
-    touch "$venv/ready"
+    # shellcheck disable=SC2086 # a list
+    "$venv/bin/pip" install -q $packages
+    echo "$packages" > "$venv/ready"
 fi
 command -v strace > /dev/null || (. scripts/servers/common.sh && install_packages strace)
 trap 'scripts/servers/ceph.sh stop' EXIT

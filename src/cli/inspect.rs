@@ -10,7 +10,7 @@ use fieldglow::warning::Severity;
 use serde_json::{Value, json};
 
 use super::scenes::Scenes;
-use super::{Failure, Outcome, ended, print, print_json, signals};
+use super::{Failure, Outcome, csv, ended, print, print_json, signals};
 
 /// Arguments of `inspect`.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,9 @@ pub struct Args {
     /// JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// Comma-separated values instead of a table, a line for each band.
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
     /// Also look at a few windows of pixels of every band: digital numbers beyond the stated bits, and reflectance that no
     /// ground has.
     #[arg(long)]
@@ -43,7 +46,7 @@ impl From<Warning> for Oddity {
 pub fn run(args: &Args) -> Outcome {
     fieldglow::read::prepare_gdal(16 << 20);
     let mut documents = Vec::new();
-    let mut text = String::new();
+    let mut text = if args.csv { csv::HEAD.to_owned() } else { String::new() };
     let stop = Stop::default();
     let signals = signals::listen(&stop)?;
     let given = args.scenes.given(&stop)?;
@@ -60,6 +63,10 @@ pub fn run(args: &Args) -> Outcome {
             Ok((odd, scene)) => {
                 if args.json {
                     documents.push(to_json(&scene, &odd));
+                } else if args.csv {
+                    let places: Vec<String> = scene.parts.iter().map(|p| place(&p.sensor_model)).collect();
+                    let codes: Vec<&str> = odd.iter().map(|o| o.code.as_str()).collect();
+                    csv::add(&mut text, &scene, &places, &codes);
                 } else {
                     table(&mut text, &scene, &odd);
                 }

@@ -12,6 +12,7 @@ macro_rules! line {
 
 mod check;
 mod collect;
+mod csv;
 mod describe;
 mod indices;
 mod inspect;

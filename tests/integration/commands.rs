@@ -113,6 +113,25 @@ fn inspect_shows_roles_time_and_coefficients() {
 }
 
 #[test]
+fn inspect_lists_bands_as_comma_separated_values() {
+    let folder = Delivery::L1.folder();
+    let said = Desk::new().fieldglow(["inspect", folder.to_str().unwrap(), "--csv"]).ends_with(0);
+    let lines: Vec<Vec<&str>> = said.stdout.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines.len(), 1 + 5);
+    let of = |line: usize, name: &str| lines[line][lines[0].iter().position(|head| *head == name).unwrap()];
+    for (line, (part, role)) in
+        [("PAN", "PAN"), ("MSS", "B"), ("MSS", "G"), ("MSS", "R"), ("MSS", "N")].into_iter().enumerate()
+    {
+        let line = line + 1;
+        assert_eq!((of(line, "scene"), of(line, "part"), of(line, "role")), (&*Delivery::L1.id(), part, role));
+        assert_eq!((of(line, "time"), of(line, "place")), ("2026-07-15T02:30:00Z", "rpc"));
+    }
+    let gains = Delivery::L1.numbers("MSS", "AbsCalibrationGain");
+    assert_eq!((of(3, "calibration"), of(3, "gain").parse::<f64>().unwrap()), ("radiance", gains[1]));
+    Desk::new().fieldglow(["inspect", folder.to_str().unwrap(), "--csv", "--json"]).ends_with(1);
+}
+
+#[test]
 fn inspect_goes_on_behind_a_delivery_it_cannot_read() {
     let desk = Desk::new();
     let good = Delivery::L1.folder();
