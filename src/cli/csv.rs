@@ -55,7 +55,8 @@ pub fn add(out: &mut String, scene: &Scene, places: &[String], warnings: &[&str]
                 line.map(|(.., source)| source.clone()).unwrap_or_default(),
                 warnings.join(" "),
             ];
-            let fields: Vec<Cow<'_, str>> = of_scene.iter().chain(&of_part).chain(&of_band).map(|f| quoted(f)).collect();
+            let fields: Vec<Cow<'_, str>> =
+                of_scene.iter().chain(&of_part).chain(&of_band).map(|f| quoted(f)).collect();
             out.push_str(&fields.join(","));
             out.push('\n');
         }

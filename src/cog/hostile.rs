@@ -94,5 +94,15 @@ fn a_block_that_would_not_fit_into_memory_is_not_decoded() {
         }
     }
     let report = looked_at(bigtiff(&[&tags]));
-    assert!(report.warnings.iter().any(|w| w.check == "C18" && w.message.contains("256 MiB")), "{report:?}");
+    assert!(report.errors.iter().any(|e| e.check == "C1" && e.message.contains("256 MiB")), "{report:?}");
+}
+
+#[test]
+fn samples_of_impossible_bits_are_refused() {
+    for bits in [0, 129, u64::MAX] {
+        let mut tags = image(0, 1, 16, 256);
+        tags.iter_mut().filter(|(tag, _)| *tag == tag::BITS_PER_SAMPLE).for_each(|(_, value)| *value = bits);
+        let report = looked_at(bigtiff(&[&tags]));
+        assert!(report.errors.iter().any(|e| e.message.contains("bits of samples")), "{report:?}");
+    }
 }

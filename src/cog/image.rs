@@ -25,7 +25,7 @@ pub(super) struct Image {
     pub block_rows: u64,
     pub block_cols: u64,
     pub samples: u64,
-    /// Bits of the largest sample.
+    /// Bits of a sample.
     pub bits: u64,
     /// Bands that carry transparency.
     pub alphas: u64,
@@ -44,6 +44,9 @@ pub(super) struct Image {
 /// TIFF 6.0, SamplesPerPixel.
 const MOST_SAMPLES: u64 = u16::MAX as u64;
 
+/// Most bits of a sample: a complex number of two doubles.
+const MOST_BITS: u64 = 128;
+
 impl Image {
     /// Reads what a directory says of its image.
     pub fn read<R: Read + Seek>(tiff: &mut Tiff<R>, directory: &Directory) -> Result<Self, CogError> {
@@ -60,7 +63,7 @@ impl Image {
         } else {
             (or(tag::ROWS_PER_STRIP, u64::MAX)?.min(rows), cols)
         };
-        let bits = tiff.integers(directory, tag::BITS_PER_SAMPLE)?.unwrap_or_default().into_iter().max().unwrap_or(1);
+        let all_bits = tiff.integers(directory, tag::BITS_PER_SAMPLE)?.unwrap_or_default();
         let extra = tiff.integers(directory, tag::EXTRA_SAMPLES)?.unwrap_or_default();
         let (offset_tag, count_tag) = if tiled {
             (tag::TILE_OFFSETS, tag::TILE_BYTE_COUNTS)
@@ -79,6 +82,11 @@ impl Image {
         }
         if samples > MOST_SAMPLES {
             return Err(tiff.malformed(&at("samples"), &format!("at most {MOST_SAMPLES}"), samples));
+        }
+        let bits = all_bits.first().copied().unwrap_or(1);
+        if !(1..=MOST_BITS).contains(&bits) || all_bits.iter().any(|b| *b != bits) {
+            let expected = format!("the same of all samples, 1 to {MOST_BITS}");
+            return Err(tiff.malformed(&at("bits of samples"), &expected, format!("{all_bits:?}")));
         }
         let planes = if separate { samples } else { 1 };
         let blocks =

@@ -112,7 +112,7 @@ pub fn validate_bytes(name: &Path, mut bytes: Vec<u8>, depth: Depth) -> Result<R
     conclude(found, depth, || recount_bytes(&mut bytes), report)
 }
 
-/// Largest block that is decoded, bytes: 512 × 512 pixels of 256 floats.
+/// Largest block that a reader is asked to decode, bytes: 512 × 512 pixels of 256 floats.
 const BLOCK_LIMIT: u64 = 256 << 20;
 
 /// What a file says of its values.
@@ -134,10 +134,7 @@ fn conclude(
         Err(error) => return Err(error),
         // What is not there would be counted for as long as a few bytes say.
         Ok(claim) if depth == Depth::Full && !claim.is_whole => {
-            report.warn(
-                "C18",
-                "pixels were not counted: blocks are missing, are more than the file has room for, or take more than 256 MiB each",
-            );
+            report.warn("C18", "pixels were not counted: blocks are missing, or are more than the file has room for");
         }
         Ok(claim) if depth == Depth::Full => match recount() {
             Ok(counted) => check_statistics(&claim.stated, &counted, claim.integer, &mut report),
@@ -165,6 +162,10 @@ fn look<R: Read + Seek>(path: &Path, source: R, depth: Depth, report: &mut Repor
     levels.extend(&overviews);
 
     for image in &images {
+        if image.block_bytes() > BLOCK_LIMIT {
+            let (found, limit) = (image.block_bytes(), BLOCK_LIMIT >> 20);
+            report.error("C1", format!("a block takes {found} bytes, decoded; more than {limit} MiB"));
+        }
         let outside = |(offset, count): &(u64, u64)| offset.checked_add(*count).is_none_or(|end| end > tiff.length());
         if let Some((offset, count)) = image.blocks().find(outside) {
             let length = tiff.length();
