@@ -152,7 +152,7 @@ def dates(a, report):
         options = {"seed": a.seed, "size": a.size, "roll": roll, "season": season, "cloud": cloud, "relief": 80.0}
         simulate(a.fieldglow, folder, "--no-pan", *extra, **options)
         scenes.append(folder)
-    runs = work / "coreg_runs"
+    runs = work / f"coreg_{a.seed}_{a.size}_runs"
 
     def text(name, k, with_section):
         dem = f"{scenes[k]}/dem.tif"
@@ -287,7 +287,7 @@ def main():
     parser.add_argument("work", type=Path)
     parser.add_argument("--size", default="768")
     parser.add_argument("--seed", type=int, default=21)
-    parser.add_argument("--ventoux", type=Path)
+    parser.add_argument("--ventoux", type=lambda text: Path(text).absolute())
     a = parser.parse_args()
     a.work.mkdir(parents=True, exist_ok=True)
     report = Report()

@@ -31,7 +31,7 @@ oracle gdalwarp_truth.py "$binary" "$work" --seeds 1 --resampling lanczos
 oracle averages.py "$binary" "$work"
 oracle night_truth.py "$binary" "$work"
 oracle coregistration.py "$binary" "$work" ${data:+--ventoux "$data/vhr_rpc"}
-oracle pansharpen.py "$binary" "$work" ${data:+--data "$data"}
+oracle pansharpen.py "$binary" "$work" --resampling cubic ${data:+--data "$data"}
 oracle determinism.py "$binary" "$work"
 oracle cog_matrix.py "$binary" "$work"
 oracle many_archives.py "$binary" "$work"
