@@ -7,7 +7,7 @@ use super::{Outcome, print};
 /// Arguments of `describe`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A Landsat 8 or 9 `…_MTL.txt`, a Pléiades or SPOT `DIM_….XML`, or the folder with one of them.
+    /// A Landsat 8 or 9 `…_MTL.txt`, a Sentinel-2 `MTD_MSIL1C.xml`, a Pléiades or SPOT `DIM_….XML`, or the folder with one of them.
     pub path: PathBuf,
 }
 

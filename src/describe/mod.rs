@@ -1,4 +1,5 @@
-//! A `scene.toml` from the metadata of other vendors: Landsat 8 and 9 (`MTL.txt`), Pléiades and SPOT (`DIM_….XML`).
+//! A `scene.toml` from the metadata of other vendors: Landsat 8 and 9 (`MTL.txt`), Sentinel-2
+//! (`MTD_MSIL1C.xml`), Pléiades and SPOT (`DIM_….XML`).
 //!
 //! What is written is a proposal in the open: everything Fieldglow will use stands in it, with a comment where a rule
 //! turned one number into another, and its owner may change it. Nothing is guessed; what the metadata do not say is left
@@ -8,6 +9,7 @@ mod dimap;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
 mod landsat;
+mod sentinel2;
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -34,7 +36,7 @@ pub enum DescribeError {
     },
     /// The place holds no metadata that are known, or several.
     #[error(
-        "`{path}`: expected one `…_MTL.txt` (Landsat 8, 9) or `DIM_….XML` (Pléiades, SPOT 6, 7), found {found}; name the file itself"
+        "`{path}`: expected one `…_MTL.txt` (Landsat 8, 9), `MTD_MSIL1C.xml` (Sentinel-2) or `DIM_….XML` (Pléiades, SPOT 6, 7), found {found}; name the file itself"
     )]
     NoMetadata {
         /// The place.
@@ -91,13 +93,22 @@ pub fn scene_toml(path: &Path) -> Result<String, DescribeError> {
     let file = metadata_file(path)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy().to_ascii_uppercase();
     let text = read(&file)?;
-    let draft = if name.ends_with("_MTL.TXT") { landsat::draft(&file, &text)? } else { dimap::draft(&file, &text)? };
+    let draft = match () {
+        () if name.ends_with("_MTL.TXT") => landsat::draft(&file, &text)?,
+        () if is_sentinel2(&name) => sentinel2::draft(&file, &text)?,
+        () => dimap::draft(&file, &text)?,
+    };
     Ok(draft.toml())
+}
+
+/// Metadata of a product; level 2A only to say what to take instead.
+fn is_sentinel2(upper: &str) -> bool {
+    matches!(upper, "MTD_MSIL1C.XML" | "MTD_MSIL2A.XML")
 }
 
 fn is_known(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
-    upper.ends_with("_MTL.TXT") || (upper.starts_with("DIM_") && upper.ends_with(".XML"))
+    upper.ends_with("_MTL.TXT") || is_sentinel2(&upper) || (upper.starts_with("DIM_") && upper.ends_with(".XML"))
 }
 
 fn metadata_file(path: &Path) -> Result<PathBuf, DescribeError> {
