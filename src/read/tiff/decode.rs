@@ -72,6 +72,11 @@ impl Decoder {
     }
 
     fn unpack_lzw(&mut self, mut packed: &[u8], raw: &mut [u8]) -> Result<usize> {
+        // TIFF 6.0, section 13: every block begins with a clear code, 9 bits. Without one the bytes are damaged, and might be
+        // decoded to something all the same.
+        if !matches!(packed, [0x80, second, ..] if *second < 0x80) {
+            return Err(invalid("LZW: it does not begin with a clear code".into()));
+        }
         let codec = self.lzw.get_or_insert_with(|| {
             // Some writers leave out the end code, so a full buffer ends a block as well.
             weezl::decode::Configuration::with_tiff_size_switch(BitOrder::Msb, 8)
@@ -150,5 +155,19 @@ mod tests {
             }
             assert!(decoder.unpack(packing, &packed[..packed.len() - 1], &mut [0; 1000]).is_err(), "{packing:?}");
         }
+    }
+
+    #[test]
+    fn lzw_without_its_clear_code_is_damaged() {
+        let packed = weezl::encode::Encoder::with_tiff_size_switch(BitOrder::Msb, 8).encode(b"aaaabbbbcccc").unwrap();
+        let mut raw = [0; 12];
+        assert_eq!(Decoder::default().unpack_lzw(&packed, &mut raw).unwrap(), 12);
+        assert_eq!(&raw, b"aaaabbbbcccc");
+        for first in [0x00, 0x41, 0xC0] {
+            let damaged: Vec<u8> = std::iter::once(first).chain(packed[1..].iter().copied()).collect();
+            let said = Decoder::default().unpack_lzw(&damaged, &mut raw).unwrap_err().to_string();
+            assert!(said.contains("clear code"), "{said}");
+        }
+        assert!(Decoder::default().unpack_lzw(&[], &mut raw).is_err());
     }
 }
