@@ -31,6 +31,7 @@ from scipy.ndimage import shift as moved
 from skimage.registration import phase_cross_correlation
 
 from common import Product, Report, _has_corners, run, simulate
+from l1_truth import on_truth
 
 LIMIT_PX = 0.1
 MS_M = 3.0
@@ -86,18 +87,8 @@ def window_shift(truth, image):
 
 def position_errors(product, truth_file):
     """Shifts of the product's last band, NIR, against the truth, a row per window."""
-    d = gdal.Open(str(truth_file))
-    x0, pixel, _, y0, _, _ = d.GetGeoTransform()
-    row, col = product.position(x0, y0)
-    if pixel != product.pixel or abs(row - round(row)) + abs(col - round(col)) > 1e-6:
-        sys.exit(f"{truth_file} does not lie on the lattice of the product")
-    truth = d.GetRasterBand(4).ReadAsArray().astype(float)
-    row, col = round(row), round(col)
-    r0, c0 = max(0, -row), max(0, -col)
-    rows = min(truth.shape[0], product.dataset.RasterYSize - row) - r0
-    cols = min(truth.shape[1], product.dataset.RasterXSize - col) - c0
-    ours = product.values(row + r0, col + c0, rows, cols)[3]
-    truth = truth[r0 : r0 + rows, c0 : c0 + cols]
+    truth, ours, _ = on_truth(product, truth_file)
+    rows, cols = truth.shape
     side = WINDOW + 2 * RIM
     found = []
     for r in range(0, rows - side + 1, WINDOW // 2):
