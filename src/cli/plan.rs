@@ -25,6 +25,7 @@ pub fn run(args: &Args) -> Outcome {
     let area = args.input.area()?;
     let stop = Stop::default();
     let signals = signals::listen(&stop)?;
+    let (pipeline, _fetched) = args.input.fetched(pipeline, &stop)?;
     let mut scenes = args.input.scenes.given(&stop)?;
     if let Some(shard) = args.input.shard {
         scenes.retain(|given| shard.takes(given.id()));

@@ -56,6 +56,7 @@ pub fn run(args: &Args) -> Outcome {
     let area = args.input.area()?;
     let stop = Stop::default();
     let signals = signals::listen(&stop)?;
+    let (pipeline, _fetched) = args.input.fetched(pipeline, &stop)?;
     let scenes = args.input.scenes.given(&stop)?;
     // A report that cannot be written must not be found out after the work.
     let unwritable = |path: &PathBuf| {

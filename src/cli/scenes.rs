@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fieldglow::config::{self, Pipeline};
-use fieldglow::engine::{self, Area, Given, Shard, Stop};
+use fieldglow::engine::{self, Area, Fetched, Given, Shard, Stop};
 use fieldglow::error::Error;
 use fieldglow::read::{self, Shapes};
-use fieldglow::scene::Scratch;
+use fieldglow::scene::{Finder, Scratch};
 use fieldglow::store::{self, Environment};
 use fieldglow::units::Bytes;
 use url::Url;
@@ -26,7 +26,7 @@ pub struct Scenes {
     /// acquisition are paired whichever of them came from where.
     #[arg(required = true, value_name = "SCENE")]
     pub scenes: Vec<String>,
-    /// Unpack archives, and keep what is fetched from URLs, in this folder, a scene at a time. Default: the system's folder for temporary files.
+    /// Unpack archives, and keep what is fetched from URLs, in this folder: scenes one at a time, and what the pipeline file names. Default: the system's folder for temporary files.
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
 }
@@ -62,13 +62,20 @@ pub struct Input {
 
 impl Input {
     /// The checked pipeline.
-    pub fn pipeline(&self) -> Result<Arc<Pipeline>, Error> {
+    pub fn pipeline(&self) -> Result<Pipeline, Error> {
         read::prepare_gdal(fieldglow::engine::cache_bytes(self.memory.0));
         let mut pipeline = config::load(&self.pipeline, &self.sets)?;
         if let Some(url) = &self.output {
             pipeline.output.url = Some(url.clone());
         }
-        Ok(Arc::new(pipeline))
+        Ok(pipeline)
+    }
+
+    /// The pipeline with copies of the files that it names by URLs. Ends when `stop` is asked to.
+    pub fn fetched(&self, pipeline: Pipeline, stop: &Stop) -> Result<(Arc<Pipeline>, Fetched), Error> {
+        let mut pipeline = pipeline;
+        let fetched = engine::fetch(&mut pipeline, self.scenes.finder(stop))?;
+        Ok((Arc::new(pipeline), fetched))
     }
 
     /// The area of interest.
@@ -85,6 +92,11 @@ impl Input {
 }
 
 impl Scenes {
+    fn finder(&self, stop: &Stop) -> Finder {
+        let scratch = Scratch::new(self.scratch.clone(), stop.flag());
+        engine::finder(scratch, Environment::of_process(), stop.flag())
+    }
+
     /// The deliveries, one per scene, and the places that hold none. Parts of one scene are paired whichever of the places
     /// they came from. Ends when `stop` is asked to.
     pub fn given(&self, stop: &Stop) -> Result<Vec<Given>, Failure> {
@@ -92,8 +104,7 @@ impl Scenes {
         for scene in &self.scenes {
             add(scene, &mut places)?;
         }
-        let scratch = Scratch::new(self.scratch.clone(), stop.flag());
-        let mut finder = engine::finder(scratch, Environment::of_process(), stop.flag());
+        let mut finder = self.finder(stop);
         let (mut unreadable, mut seen) = (Vec::new(), HashSet::new());
         for place in places.into_iter().filter(|place| seen.insert(place.clone())) {
             let added = match &place {

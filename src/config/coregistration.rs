@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Geometry, Mistake, Mode};
+use super::{Geometry, Mistake, Mode, place};
 use crate::scene::Role;
 use crate::survey::coregister::Model;
 
@@ -13,9 +13,9 @@ use crate::survey::coregister::Model;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Coregistration {
-    /// A local file, relative to the pipeline file: a GeoTIFF that is north up, in any reference system, or the Item of a cell
-    /// or a scene that Fieldglow made (`item.json`, or its folder). Default: none, which is only possible with
-    /// `band_to_band = true`.
+    /// A GeoTIFF that is north up, in any reference system: a path relative to the pipeline file, or a URL (`s3://`, `gs://`,
+    /// `az://`, `https://`), which is fetched before the first scene. Or the Item of a cell or a scene that Fieldglow made
+    /// (`item.json`, or its folder), on this machine. Default: none, which is only possible with `band_to_band = true`.
     pub reference: Option<PathBuf>,
     /// Name of the asset that is taken of an Item. Default: none; needed with an Item, and only there.
     pub asset: Option<String>,
@@ -101,11 +101,12 @@ impl Coregistration {
                 "missing; name a local GeoTIFF or the Item of something made before, or set `band_to_band = true`"
                     .into(),
             ),
-            Some(path) if path.to_string_lossy().contains("://") => wrong(
+            Some(path) if is_item(path) && place::url(path).is_some() => wrong(
                 ".reference",
-                format!("`{}` is no local file; the reference is read many times: copy it here first", path.display()),
+                "an Item by its URL is not followed to its assets; name the GeoTIFF of one of them, or copy the scene's folder"
+                    .into(),
             ),
-            Some(path) if !path.exists() => wrong(".reference", format!("there is no file `{}`", path.display())),
+            Some(path) if !path.exists() => place::problem(path).into_iter().for_each(|p| wrong(".reference", p)),
             _ => {}
         }
         match (self.reference.as_deref().is_some_and(is_item), &self.asset) {
@@ -141,12 +142,8 @@ pub fn is_item(path: &Path) -> bool {
 /// Makes a relative path of the file start at the file's folder.
 pub(super) fn anchor(table: &mut toml::Table, base: &Path) {
     let section = table.get_mut("coregistration").and_then(|c| c.as_table_mut());
-    if let Some(toml::Value::String(path)) = section.and_then(|c| c.get_mut("reference")) {
-        *path = match path.strip_prefix("file://") {
-            Some(local) => local.to_owned(),
-            None if path.contains("://") => return,
-            None => base.join(&*path).to_string_lossy().into_owned(),
-        };
+    if let Some(path) = section.and_then(|c| c.get_mut("reference")) {
+        place::anchor(path, base);
     }
 }
 
@@ -178,7 +175,9 @@ mod tests {
     fn every_mistake_is_said() {
         for (section, says) in [
             ("", "coregistration.reference: missing"),
-            ("reference = \"s3://b/r.tif\"", "is no local file"),
+            ("reference = \"s3://b/item.json\"", "an Item by its URL"),
+            ("reference = \"ftp://b/r.tif\"", "names no file"),
+            ("reference = \"s3://b/r/\"", "names no file"),
             ("reference = \"nowhere.tif\"", "there is no file"),
             ("reference = \"src\"", "coregistration.asset: missing"),
             ("reference = \"Cargo.toml\"\nasset = \"x\"", "only an Item has assets"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Mistake, geoid};
+use super::{Mistake, geoid, place};
 
 /// Terrain heights for `ortho`: either `dem` or `constant`; see docs/heights.md.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,7 +13,8 @@ use super::{Mistake, geoid};
 pub struct Height {
     /// A raster of heights in metres, any reference system, or a list of tiles on one lattice, that cover the scene: GeoTIFF,
     /// SRTM `.hgt`, DTED, Arc/Info ASCII grid, GTX or USGS DEM; others are refused, as they can name further files. Of tiles
-    /// that overlap the first with a height counts. Relative to the pipeline file.
+    /// that overlap the first with a height counts. Paths are relative to the pipeline file; URLs (`s3://`, `gs://`, `az://`,
+    /// `https://`) are fetched before the first scene.
     #[serde(default)]
     pub dem: Option<Dem>,
     /// One height for the whole scene, metres.
@@ -23,8 +24,8 @@ pub struct Height {
     /// heights, DEMs mostly are not, and the difference moves the image.
     #[schemars(required)]
     pub datum: Option<Datum>,
-    /// Raster of geoid undulations in metres (GTX, GeoTIFF and the others that `dem` takes), for `egm96` and `egm2008`. Default: the grid of that name among
-    /// PROJ's files.
+    /// Raster of geoid undulations in metres (GTX, GeoTIFF and the others that `dem` takes), for `egm96` and `egm2008`, a path
+    /// or a URL as there. Default: the grid of that name among PROJ's files.
     #[serde(default)]
     pub geoid: Option<PathBuf>,
 }
@@ -44,6 +45,14 @@ impl Dem {
     pub fn files(&self) -> &[PathBuf] {
         match self {
             Self::One(file) => std::slice::from_ref(file),
+            Self::Tiles(files) => files,
+        }
+    }
+
+    /// The files.
+    pub(super) fn files_mut(&mut self) -> &mut [PathBuf] {
+        match self {
+            Self::One(file) => std::slice::from_mut(file),
             Self::Tiles(files) => files,
         }
     }
@@ -97,9 +106,8 @@ impl Height {
             found.push(Mistake::new("geometry.height.dem", "an empty list; name at least one file"));
         }
         let dem = self.dem.iter().flat_map(Dem::files).map(|f| ("dem", f));
-        for (key, file) in dem.chain(self.geoid.iter().map(|f| ("geoid", f))).filter(|(_, f)| !f.is_file()) {
-            found
-                .push(Mistake::new(format!("geometry.height.{key}"), format!("there is no file `{}`", file.display())));
+        for (key, file) in dem.chain(self.geoid.iter().map(|f| ("geoid", f))) {
+            found.extend(place::problem(file).map(|p| Mistake::new(format!("geometry.height.{key}"), p)));
         }
     }
 

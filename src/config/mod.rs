@@ -8,6 +8,7 @@ mod geoid;
 mod height;
 mod mistakes;
 mod overrides;
+pub mod place;
 mod product;
 mod sections;
 mod sharpen;
@@ -389,6 +390,23 @@ kind = "qa"
     fn heights_need_their_datum() {
         let m = mistakes(&GOOD.replace(", datum = \"ellipsoid\"", "")).join("\n");
         assert!(m.contains("geometry.height") && m.contains("datum") && m.contains("`ellipsoid`, `egm96`"), "{m}");
+    }
+
+    #[test]
+    fn files_may_be_urls_of_what_can_be_read() {
+        let with = |dem: &str| GOOD.replace("\"Cargo.toml\"", dem);
+        let urls = r#"["s3://b/a.tif", "https://h/b.tif?sig=x", "Cargo.toml", "file:///nowhere/c.tif"]"#;
+        let m = mistakes(&with(urls));
+        assert_eq!(m, ["geometry.height.dem: there is no file `/nowhere/c.tif`"]);
+        let mut p = parsed(&with(&urls.replace(", \"file:///nowhere/c.tif\"", ""))).unwrap();
+        let named: Vec<_> = p.files_mut().map(|(key, file)| (key, file.to_string_lossy().into_owned())).collect();
+        let local = format!("{}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(named.iter().map(|n| &*n.1).collect::<Vec<_>>(), ["s3://b/a.tif", "https://h/b.tif?sig=x", &local]);
+        assert!(named.iter().all(|n| n.0 == "geometry.height.dem"));
+        for wrong in ["ftp://h/a.tif", "s3:///a.tif", "s3://b/dems/", "https://"] {
+            let m = mistakes(&with(&format!("\"{wrong}\""))).join("\n");
+            assert!(m.starts_with("geometry.height.dem: ") && m.contains("URL") | m.contains("names no file"), "{m}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::coregistration::Coregistration;
 use super::height::Height;
 use super::product::Product;
-use super::{Mistake, bad_name};
+use super::{Mistake, bad_name, place};
 use crate::calibrate::Level;
 use crate::grid::cell::{self, Tiling};
 use crate::grid::{Choice, GridError, matrix};
@@ -481,15 +481,10 @@ pub(super) fn anchor_paths(table: &mut toml::Table, base: &Path) {
     else {
         return;
     };
-    let anchor = |value: &mut toml::Value| {
-        if let toml::Value::String(path) = value {
-            *path = base.join(&*path).to_string_lossy().into_owned();
-        }
-    };
     for key in ["dem", "geoid"] {
         match height.get_mut(key) {
-            Some(toml::Value::Array(files)) => files.iter_mut().for_each(anchor),
-            Some(file) => anchor(file),
+            Some(toml::Value::Array(files)) => files.iter_mut().for_each(|file| place::anchor(file, base)),
+            Some(file) => place::anchor(file, base),
             None => {}
         }
     }

@@ -37,7 +37,7 @@ pub use dispatch::{Given, Options, cache_bytes, grouping, run, smallest_memory};
 pub use documents::collect;
 pub use group::Grouping;
 pub use plan::ScenePlan;
-pub use remote::finder;
+pub use remote::{Fetched, fetch, finder};
 pub use report::{Progress, RunReport, SceneOutcome, Silent};
 pub use resolve::resolve;
 pub use select::{Area, Shard};
@@ -45,7 +45,7 @@ pub use stop::Stop;
 
 use std::path::PathBuf;
 
-use crate::error::{Class, Classify};
+use crate::error::{Class, Classify, Error};
 use crate::scene::Role;
 use crate::units::Bytes;
 
@@ -145,6 +145,15 @@ pub enum EngineError {
         /// Why not.
         reason: String,
     },
+    /// A file that the pipeline names by its URL cannot be had.
+    #[error("fetching the file of `{key}`")]
+    Fetch {
+        /// The key of the pipeline file.
+        key: &'static str,
+        /// Why not.
+        #[source]
+        source: Box<Error>,
+    },
     /// The ground and the heights a sensor model was made for lie kilometres apart.
     #[error(
         "the ground under part {part} lies between {:.0} and {:.0} m above the ellipsoid, its RPC were made for {:.0} to {:.0} m; check that DEM, `geometry.height` and RPC belong to the scene, and that all are in metres",
@@ -218,6 +227,10 @@ impl Classify for EngineError {
         match self {
             Self::Budget { .. } | Self::TooManyCells { .. } => Class::Limit,
             Self::Interrupted => Class::Interrupted,
+            Self::Fetch { source, .. } => match source.class() {
+                Class::Input | Class::Unsupported => Class::Config,
+                other => other,
+            },
             Self::Panic { .. } | Self::Threads { .. } => Class::Bug,
             _ => Class::Input,
         }

@@ -1,4 +1,4 @@
-//! Clients of object stores for deliveries.
+//! Clients of object stores for deliveries, and for the files that a pipeline names.
 
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use url::Url;
 
+use super::EngineError;
+use crate::config::{ConfigError, Mistake, Pipeline, place};
 use crate::error::Result;
 use crate::scene::{Finder, Object, Objects, Scratch, Stores};
 use crate::store::{self, Environment, Source, Threads};
@@ -14,6 +16,27 @@ use crate::store::{self, Environment, Source, Threads};
 /// from these variables. What it begins to read ends when `stop` is set.
 pub fn finder(scratch: Scratch, environment: Environment, stop: Arc<AtomicBool>) -> Finder {
     Finder::with_stores(scratch, Arc::new(Clients { environment, stop, threads: Mutex::default() }))
+}
+
+/// Copies of files that a pipeline names by URLs. They are removed with it.
+#[derive(Debug)]
+pub struct Fetched {
+    _finder: Finder,
+}
+
+/// Fetches the files that a pipeline names by URLs (heights, geoid, reference), and names the copies in their place.
+///
+/// # Errors
+/// [`EngineError::Fetch`]: one is not there, or cannot be read.
+pub fn fetch(pipeline: &mut Pipeline, mut finder: Finder) -> Result<Fetched> {
+    for (key, file) in pipeline.files_mut() {
+        let Some(url) = place::url(file) else { continue };
+        let mistakes =
+            |problem| ConfigError::Mistakes { path: file.clone(), mistakes: vec![Mistake::new(key, problem)] };
+        let url = url.map_err(mistakes)?;
+        *file = finder.fetch(&url).map_err(|source| EngineError::Fetch { key, source: Box::new(source) })?;
+    }
+    Ok(Fetched { _finder: finder })
 }
 
 #[derive(Debug)]

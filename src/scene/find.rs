@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::container::{self, Archive, Container, Object, Objects, Scratch, Stores};
+use super::container::{self, Archive, Container, Object, Objects, Scratch, Stores, Unpacked};
 use super::files::{self, Folder};
 use super::jilin1::name;
 use super::naming::{Found, Naming};
@@ -34,6 +34,8 @@ pub struct Finder {
     pub(super) stores: Option<Arc<dyn Stores>>,
     /// Where they are unpacked.
     pub(super) scratch: Scratch,
+    /// Files that were asked for by themselves.
+    pub(super) fetched: Vec<Unpacked>,
 }
 
 /// Deliveries in the order they were met, and where each scene stands among them.

@@ -3,7 +3,7 @@
 //! A bucket becomes a folder of the machine, see [`super::container`], and is looked at as one. A web server cannot be
 //! listed: there the files that may belong to what was named are looked for by their names.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use url::Url;
@@ -67,13 +67,7 @@ impl Finder {
     pub fn add_url(&mut self, url: &Url) -> error::Result<()> {
         let container = self.mirror_of(url)?;
         let Some(mirror) = container.mirror() else { return Ok(()) };
-        // A dot in front, because a reference cannot begin with a name that has a colon.
-        let name = path_from_href(&format!(".{}", url.path())).ok_or_else(|| SceneError::Unsupported {
-            path: mirror.url("").into(),
-            what: "a path whose encoded bytes are not UTF-8".into(),
-            remedy: "write the URL in UTF-8".into(),
-        })?;
-        let name = name.trim_start_matches('.').trim_start_matches('/').to_owned();
+        let name = name_in(mirror, url)?;
         let (folder, file) = name.rsplit_once('/').unwrap_or(("", &name));
         let has_ending = |endings: &[&str]| endings.iter().any(|ending| files::strip_suffix(file, ending).is_some());
         let met = match () {
@@ -92,6 +86,27 @@ impl Finder {
         };
         self.take(met);
         Ok(())
+    }
+
+    /// A copy of the file that a URL names; it is there as long as the finder.
+    ///
+    /// # Errors
+    /// An [`ArchiveError`]: it cannot be read, or nothing is there.
+    pub fn fetch(&mut self, url: &Url) -> error::Result<PathBuf> {
+        let container = self.mirror_of(url)?;
+        let Some(mirror) = container.mirror() else {
+            return Err(ArchiveError::RemoteAbsent { url: url.to_string() }.into());
+        };
+        let name = name_in(mirror, url)?;
+        if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            let problem = "a name with an empty part, `.` or `..`".into();
+            return Err(ArchiveError::RemoteUnsafe { url: mirror.url(""), object: name, problem }.into());
+        }
+        let path = mirror.path(&name);
+        if !path.is_file() {
+            self.fetched.push(mirror.file(&name)?);
+        }
+        Ok(path)
     }
 
     /// The bucket, container or server of a URL, opened once.
@@ -240,6 +255,17 @@ impl Finder {
         folders.iter().for_each(|folder| self.forget(&mirror.path(folder)));
         Ok(())
     }
+}
+
+/// The name of what a URL leads to, in its bucket or on its server.
+fn name_in(mirror: &Mirror, url: &Url) -> error::Result<String> {
+    // A dot in front, because a reference cannot begin with a name that has a colon.
+    let name = path_from_href(&format!(".{}", url.path())).ok_or_else(|| SceneError::Unsupported {
+        path: mirror.url("").into(),
+        what: "a path whose encoded bytes are not UTF-8".into(),
+        remedy: "write the URL in UTF-8".into(),
+    })?;
+    Ok(name.trim_start_matches('.').trim_start_matches('/').to_owned())
 }
 
 /// Names of files that may belong to an image.

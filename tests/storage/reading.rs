@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 
-use crate::delivery::{Delivery, Tiny, UNIT_N, UNIT_R, farm, finished, native, product};
+use crate::delivery::{Delivery, MULTISPECTRAL, Tiny, UNIT_N, UNIT_R, farm, finished, native, ortho, product};
 use crate::harness::{Desk, Said, assert_same_objects, copy, tree};
 use crate::server::{BUCKET, Failing, Kind, Server};
 
@@ -394,6 +394,58 @@ fn what_is_not_there_or_not_ours_is_said_with_its_url_and_no_secret() {
             refused(&url, 3, &["reading `", &status.to_string(), "permissions"]);
         }
     }
+}
+
+/// Heights and a reference by their URLs: the products of the local files, under the same key; and whose fault it is when
+/// they cannot be had.
+#[test]
+fn files_that_a_pipeline_names_may_be_urls() {
+    let (server, desk) = (Server::start(), Desk::new());
+    let dem = Delivery::L1.folder().join("dem.tif");
+    let reference = tree(finished()).into_keys().find(|name| name.ends_with("/reflectance.tif")).unwrap();
+    let reference = finished().join(reference);
+    put(&server, "of all/", [("dem.tif".to_owned(), fs::read(&dem).unwrap())]);
+    put(&server, "", [("old.tif".to_owned(), fs::read(&reference).unwrap())]);
+    let variables = with(&server, "0.2");
+    fs::create_dir(desk.path("scratch")).unwrap();
+    let make = |dem: &str, reference: &str, out: &str| -> Said {
+        let text = ortho(MULTISPECTRAL).replace(Delivery::L1.folder().join("dem.tif").to_str().unwrap(), dem);
+        let section = format!("[coregistration]\nreference = '{reference}'\non_weak = \"skip\"\n");
+        desk.write("pipeline.toml", text + &section);
+        let delivery = Delivery::L1.folder();
+        let scene = delivery.to_str().unwrap();
+        fieldglow(
+            &desk,
+            &["run", "pipeline.toml", scene, "--output", out, "--scratch", "scratch", "--json"],
+            &variables,
+        )
+    };
+    let (local, old) = (dem.to_str().unwrap(), reference.to_str().unwrap());
+    make(local, old, "here").ends_with(0);
+    let expected = tree(&desk.path("here"));
+    assert!(expected.values().any(|bytes| String::from_utf8_lossy(bytes).contains("coregistration")));
+    let web = format!("{}/{BUCKET}", server.url());
+    for (dem, reference, out) in [
+        (&*format!("s3://{BUCKET}/of all/dem.tif"), &*format!("{web}/old.tif?sig=hush"), "there"),
+        (&*format!("{web}/of%20all/dem.tif"), old, "web"),
+    ] {
+        make(dem, reference, out).ends_with(0);
+        assert_same_objects(&expected, &tree(&desk.path(out)));
+        assert!(fs::read_dir(desk.path("scratch")).unwrap().next().is_none());
+        let again = make(dem, reference, out).ends_with(0).json();
+        assert_eq!(again["totals"]["cells_written"], 0, "{again}");
+    }
+    let absent = make(&format!("s3://{BUCKET}/no.tif"), old, "none").ends_with(1);
+    absent.says(&["`geometry.height.dem`", "nothing at `s3://tiles/no.tif`", "check the name"]);
+    let absent = make(local, &format!("{web}/no.tif?sig=hush"), "none").ends_with(1);
+    assert!(!absent.stderr.contains("hush"), "{}", absent.stderr);
+    absent.says(&["`coregistration.reference`", "nothing at"]);
+    make("s3://tiles/dems/", old, "none").ends_with(1).says(&["geometry.height.dem", "names no file"]);
+    make(&format!("{web}/a%2F..%2F..%2Fdem.tif"), old, "none").ends_with(1).says(&["refused for its object"]);
+    server.fail(Some(Failing { from: 1, count: usize::MAX, kind: Kind::Busy, but_not_aborts: false }));
+    let busy = make(&format!("s3://{BUCKET}/of all/dem.tif"), old, "none").ends_with(75);
+    busy.says(&["`geometry.height.dem`", "failed, also when it was tried again"]);
+    assert!(!desk.path("none").exists() || tree(&desk.path("none")).is_empty());
 }
 
 #[test]

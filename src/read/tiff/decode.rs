@@ -24,7 +24,8 @@ impl fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// Decodes block `index` into `raw`, which takes on its size: all rows of the block that the image has.
+    /// Decodes block `index` into `raw`, which takes on its size: all rows of the block that the image has. A block of no
+    /// bytes is not there: zeros.
     ///
     /// # Errors
     /// When the block holds fewer or more bytes, or cannot be decompressed.
@@ -36,6 +37,10 @@ impl Decoder {
             *raw = Vec::with_capacity(needed);
         }
         raw.resize(needed, 0);
+        if packed.is_empty() {
+            raw.fill(0);
+            return Ok(());
+        }
         if let Err(error) = self.unpack(layout.packing, packed, raw) {
             // Some writers fill up the last strip with rows beyond the image.
             raw.resize(whole, 0);

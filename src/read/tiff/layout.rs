@@ -89,7 +89,7 @@ pub struct Layout {
     pub predictor: Predictor,
     /// Where each block begins: by band if planar, then row by row.
     pub offsets: Vec<u64>,
-    /// Bytes of each compressed block; empty for plain files.
+    /// Bytes of each compressed block, 0 for those that are not there and so hold zeros; empty for plain files.
     pub counts: Vec<u32>,
 }
 
@@ -107,7 +107,8 @@ const fn most_packed(bytes: u64) -> u64 {
 
 impl Layout {
     /// The layout of a file with these rows, columns and bands; `None` if it is not a simple one, or no TIFF, and so is left
-    /// to GDAL. Simple are whole samples, grey or colour as they stand, every block there and of a sane size.
+    /// to GDAL. Simple are whole samples, grey, colour or numbers of colours as they stand, every block of a sane size, or not
+    /// there where nothing says what it holds then.
     pub fn of<R: Read + Seek>(path: &Path, file: R, (rows, cols): (usize, usize), bands: usize) -> Option<Self> {
         let limits = Limits { value_bytes: 2 * 8 * MAX_BLOCKS as u64 + (1 << 20), ..Limits::default() };
         let mut tiff = Tiff::open(path, file, limits).ok()?;
@@ -118,8 +119,8 @@ impl Layout {
         if !same || rows == 0 || cols == 0 || bands == 0 {
             return None;
         }
-        // Other colours than grey and RGB may be converted by GDAL; other orders of bits and volumes are not for us.
-        let simple = matches!(tags.number(Tag::PhotometricInterpretation, 1)?, 1 | 2)
+        // Other colours than grey, RGB and a palette may be converted by GDAL; other orders of bits and volumes are not for us.
+        let simple = matches!(tags.number(Tag::PhotometricInterpretation, 1)?, 1..=3)
             && tags.number(Tag::FillOrder, 1)? == 1
             && tags.number(IMAGE_DEPTH, 1)? == 1
             && tags.number(TILE_DEPTH, 1)? == 1;
@@ -174,13 +175,20 @@ impl Layout {
         }
         layout.offsets = tags.numbers(offsets)?;
         let counts = tags.numbers(counts)?;
-        layout.counts = layout.checked(&counts)?;
-        let is_old = packing == Packing::Lzw && is_old_lzw(&tags.tiff.bytes(*layout.offsets.first()?, 2).ok()?);
+        // GDAL fills blocks that are not there with its nodata value.
+        let may_lack = packing != Packing::Plain && tags.directory.find(Tag::GdalNodata.to_u16()).is_none();
+        layout.counts = layout.checked(&counts, may_lack)?;
+        let first = layout.counts.iter().position(|count| *count > 0);
+        let is_old = match first.and_then(|k| layout.offsets.get(k)) {
+            Some(offset) if packing == Packing::Lzw => is_old_lzw(&tags.tiff.bytes(*offset, 2).ok()?),
+            _ => false,
+        };
         (!is_old).then_some(layout)
     }
 
-    /// The byte counts if all places are there and sane. Places beyond the end of the file pass: reading them is an error.
-    fn checked(&self, counts: &[u64]) -> Option<Vec<u32>> {
+    /// The byte counts if all places are sane, and there unless blocks may be lacking. Places beyond the end of the file pass:
+    /// reading them is an error.
+    fn checked(&self, counts: &[u64], may_lack: bool) -> Option<Vec<u32>> {
         let planes = if self.is_planar { self.bands } else { 1 };
         let blocks = self.down().checked_mul(self.across())?.checked_mul(planes).filter(|n| *n <= MAX_BLOCKS)?;
         let row = (self.block.1 as u64).checked_mul(self.pixel_bytes() as u64)?;
@@ -190,14 +198,16 @@ impl Layout {
             return None;
         }
         let sane = |(k, (offset, count)): (usize, (&u64, &u64))| {
-            // 0 is a sparse block; a plain one may be longer than its samples, never shorter.
+            // A plain one may be longer than its samples, never shorter.
             let enough = is_packed || *count >= self.block_rows(k) as u64 * row;
-            *offset > 0 && *count > 0 && enough && (!is_packed || *count <= most_packed(whole))
+            let is_there = *offset > 0 && *count > 0;
+            (is_there || may_lack) && enough && (!is_packed || *count <= most_packed(whole))
         };
         if !self.offsets.iter().zip(counts).enumerate().all(sane) {
             return None;
         }
-        Some(if is_packed { counts.iter().map(|n| *n as u32).collect() } else { Vec::new() })
+        let bytes = |(offset, count): (&u64, &u64)| if *offset > 0 { *count as u32 } else { 0 };
+        Some(if is_packed { self.offsets.iter().zip(counts).map(bytes).collect() } else { Vec::new() })
     }
 
     /// Blocks beside each other.

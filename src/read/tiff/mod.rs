@@ -293,9 +293,11 @@ impl Reader {
     /// Reads and decodes a block into the cache.
     fn decode(&self, index: usize, scratch: &mut Scratch) -> Result<Arc<Vec<u8>>> {
         let count = self.layout.counts.get(index).map_or(0, |n| *n as usize);
-        let start = self.start(index, 0, count)?;
         scratch.bytes.resize(count, 0);
-        self.file.read_exact_at(&mut scratch.bytes, start)?;
+        if count > 0 {
+            let start = self.start(index, 0, count)?;
+            self.file.read_exact_at(&mut scratch.bytes, start)?;
+        }
         let mut raw = mem::take(&mut scratch.spare);
         scratch.decoder.decode(&self.layout, index, &scratch.bytes, &mut raw)?;
         self.tally.decoded_blocks.fetch_add(1, Ordering::Relaxed);

@@ -221,18 +221,53 @@ fn a_last_strip_with_rows_beyond_the_image_is_read() {
 }
 
 #[test]
+fn blocks_that_are_not_there_hold_zeros_unless_a_tag_says_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tif");
+    let (shape, tiles) = ((70, 90), ["TILED=YES", "BLOCKXSIZE=32", "BLOCKYSIZE=16", "SPARSE_OK=TRUE", "PREDICTOR=2"]);
+    let update = || {
+        let open_flags = gdal::GdalOpenFlags::GDAL_OF_UPDATE;
+        gdal::Dataset::open_ex(&path, gdal::DatasetOptions { open_flags, ..Default::default() }).unwrap()
+    };
+    for compress in ["COMPRESS=DEFLATE", "COMPRESS=LZW", "COMPRESS=ZSTD"] {
+        for interleave in ["INTERLEAVE=PIXEL", "INTERLEAVE=BAND"] {
+            create(&path, shape, 3, &[&tiles[..], &[compress, interleave]].concat(), |_| 0u16);
+            let file = update();
+            let mut stripe = Buffer::new((20, 30), (1..=600u16).collect());
+            file.rasterband(2).unwrap().write((40, 20), (20, 30), &mut stripe).unwrap();
+            file.close().unwrap();
+            assert_as_gdal(&path, shape, 3, &format!("{compress} {interleave}"));
+        }
+    }
+    let file = update();
+    file.rasterband(1).unwrap().set_no_data_value(Some(7.0)).unwrap();
+    file.close().unwrap();
+    assert!(open(&path, shape, 3, 0).is_none());
+    create(&path, (40, 50), 1, &["SPARSE_OK=TRUE"], |_| 0u16);
+    assert!(open(&path, (40, 50), 1, 0).is_none(), "plain");
+}
+
+/// libtiff leaves memory as it was where a stream of Deflate holds more than its block.
+#[test]
+fn numbers_of_colours_are_read_as_they_stand_and_damage_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tif");
+    create(&path, (40, 50), 1, &["COMPRESS=DEFLATE"], |n| n as u8);
+    change_entry(&path, [262, 3, 1, 0, 1], [262, 3, 1, 0, 3]);
+    assert_as_gdal(&path, (40, 50), 1, "palette");
+    change_entry(&path, [257, 3, 1, 0, 40], [257, 3, 1, 0, 37]);
+    change_entry(&path, [278, 3, 1, 0, 40], [278, 3, 1, 0, 37]);
+    let reader = open(&path, (37, 50), 1, 0).unwrap();
+    let fault = reader.read(&[0], Window::new(0, 0, 37, 50), &mut Scratch::default(), &mut [0.0; 37 * 50]).unwrap_err();
+    assert!(fault.source.to_string().contains("strip 0: DEFLATE"), "{}", fault.source);
+}
+
+#[test]
 fn what_is_not_simple_is_left_to_gdal() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.tif");
-    for options in [
-        &["NBITS=12", "INTERLEAVE=PIXEL"][..],
-        &["COMPRESS=PACKBITS"],
-        &["COMPRESS=LZMA"],
-        &["SPARSE_OK=TRUE", "TILED=YES", "COMPRESS=LZW"],
-    ] {
-        let sparse = options.contains(&"SPARSE_OK=TRUE");
-        let value = if sparse { |_| 0 } else { |n| n as u16 };
-        create(&path, (40, 50), 3, options, value);
+    for options in [&["NBITS=12", "INTERLEAVE=PIXEL"][..], &["COMPRESS=PACKBITS"], &["COMPRESS=LZMA"]] {
+        create(&path, (40, 50), 3, options, |n| n as u16);
         assert!(open(&path, (40, 50), 3, 0).is_none(), "{options:?}");
         let raster = Raster::open(&path).unwrap();
         let mut found = vec![1.0; 40 * 50 * 3];

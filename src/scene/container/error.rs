@@ -94,7 +94,7 @@ pub enum ArchiveError {
         source: io::Error,
     },
     /// Object storage or a web server did not give what was asked for.
-    #[error("fetching the delivery")]
+    #[error("fetching what a URL names")]
     RemoteRead {
         /// Which object, and why not.
         #[source]

@@ -224,6 +224,22 @@ impl Mirror {
         })
     }
 
+    /// Fetches an object whole, whatever it is.
+    pub fn file(&self, name: &str) -> Result<Unpacked, ArchiveError> {
+        let url = self.url(name);
+        let Some(object) = self.objects.find(name).map_err(failed)? else {
+            return Err(ArchiveError::RemoteAbsent { url });
+        };
+        self.scratch.room(Path::new(&url), object.size)?;
+        let path = self.path(name);
+        make(path.parent().unwrap_or(&self.base))?;
+        let unpacked = Unpacked { bytes: object.size, files: vec![path] };
+        let entry = Entry { object, purpose: Use::Large, have: Have::Nothing };
+        self.known().entries.insert(name.to_owned(), entry);
+        self.fetch(&[name.to_owned()], Have::Whole)?;
+        Ok(unpacked)
+    }
+
     /// Makes of a small object a file that can be read.
     pub fn small(&self, name: &str) -> Result<(), ArchiveError> {
         self.fetch(&[name.to_owned()], Have::Whole)

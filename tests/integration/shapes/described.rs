@@ -7,7 +7,11 @@ use serde_json::json;
 use super::files::*;
 use crate::harness::Desk;
 
-/// Lines of a real `MTL.txt`: LC08_L1TP_016037_20170813_20170814_01_RT, USGS, public domain.
+/// Lines of a real `MTL.txt`, USGS, public domain: cogeotiff/rio-tiler-pds @ f8b93f3, in
+/// `tests/fixtures/landsat-pds/c1/L8/016/037/LC08_L1TP_016037_20170813_20170814_01_RT` the file
+/// `LC08_L1TP_016037_20170813_20170814_01_RT_MTL.txt`, lines 1–2, 6, 11–13, 17, 24–25 (identity, time), 48–55 (files,
+/// here with shorter names), 66–68, 76–77, 96 (cloud, sun), 165, 191–192, 195, 200–201, 204, 206 (reflectance) and
+/// 224–225.
 const MTL: &str = "GROUP = L1_METADATA_FILE
   GROUP = METADATA_FILE_INFO
     LANDSAT_PRODUCT_ID = \"LC08_L1TP_016037_20170813_20170814_01_RT\"

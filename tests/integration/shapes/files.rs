@@ -119,15 +119,17 @@ pub fn write(desk: &Desk, name: &str, content: impl AsRef<[u8]>) {
     desk.write(name, content);
 }
 
-/// The ten numbers of a model that puts an image straight on the ground: rows, columns, latitude, longitude, height, each
-/// an offset; then their scales.
+/// The ten numbers of a model that puts an image straight on the ground: rows, columns, latitude, longitude, height,
+/// each an offset; then their scales.
 fn model(tiff: &Tiff, moment: &Moment) -> [f64; 10] {
     let (lon, lat) = moment.half(tiff);
     let (rows, cols) = (tiff.rows as f64, tiff.cols as f64);
     [(rows - 1.0) / 2.0, (cols - 1.0) / 2.0, moment.lat, moment.lon, 200.0, rows / 2.0, cols / 2.0, lat, lon, 500.0]
 }
 
-/// A model as `_rpc.txt`, `KEY: value unit` lines (miaodashi/SRSProcessSystem, its ortho scripts; the form of GeoEye).
+/// A model as `_rpc.txt`, `KEY: value unit` lines, the form of GeoEye. Lines with a colon, coefficients numbered at the
+/// end of their keys: miaodashi/SRSProcessSystem @ cb122b7, `ortho/ortho_JL1GP.py`, lines 38–56, `read_rpc`; name: line
+/// 126 there, and OSGeo/gdal @ 0e9e907, `gcore/mdreader/reader_geo_eye.cpp`, lines 82–100.
 pub fn rpc_txt(tiff: &Tiff, moment: &Moment) -> String {
     let keys = ["LINE_OFF", "SAMP_OFF", "LAT_OFF", "LONG_OFF", "HEIGHT_OFF"];
     let scales = ["LINE_SCALE", "SAMP_SCALE", "LAT_SCALE", "LONG_SCALE", "HEIGHT_SCALE"];

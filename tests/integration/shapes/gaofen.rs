@@ -1,4 +1,7 @@
 //! Gaofen: every camera that is read.
+//!
+//! Plugins of GISdeveloper2017/imetadata lie in `imetadata/business/metadata/base/plugins/industry/sat`, its tests in
+//! `test/metadata/inbound/plugins`. Names keep the form of real ones, with the time and place of a fixture.
 
 use std::path::PathBuf;
 
@@ -6,9 +9,10 @@ use super::files::*;
 use super::{Expected, Shape};
 use crate::harness::Desk;
 
-/// The flat XML of one raster. Elements: acolite/acolite @ bb3557c, `acolite/gf/metadata.py`, lines 22–31 (identity, times,
-/// angles, size, corners); GISdeveloper2017/imetadata, `c_satFilePlugins_gf1_B_C_D.py`, `init_qa_metadata_bus_xml_list` (orbit, level,
-/// size, roll, cloud). No coefficients unless `more` has them.
+/// The flat XML of one raster. Elements: acolite/acolite @ bb3557c, `acolite/gf/metadata.py`, lines 22–31 (identity,
+/// times, angles, size, corners); GISdeveloper2017/imetadata @ 08c1342, `c_satFilePlugins_gf1_B_C_D.py`, lines 96–312,
+/// `init_qa_metadata_bus_xml_list` (root, orbit, type, level, time of production, pixel size, roll, cloud).
+/// `ReceiveTime` and the encoding stand in neither. No coefficients unless `more` has them.
 pub fn xml(satellite: &str, sensor: &str, moment: &Moment, tiff: &Tiff, more: &str) -> String {
     let mut corners = String::new();
     for (name, (lon, lat)) in ["TopLeft", "TopRight", "BottomRight", "BottomLeft"].iter().zip(moment.corners(tiff)) {
@@ -49,7 +53,8 @@ impl Product {
         tiff(desk, &format!("{stem}.tiff"), image, &self.moment);
         write(desk, &format!("{stem}.xml"), xml(self.satellite, self.sensor, &self.moment, image, self.more));
         write(desk, &format!("{stem}.rpb"), rpb(image, &self.moment));
-        // What else a product holds, none of it a scene's.
+        // What else a product holds, none of it a scene's: acolite/acolite @ bb3557c, `acolite/gf/bundle_test.py`,
+        // lines 14–15.
         write(desk, &format!("{stem}_thumb.jpg"), "x");
         write(desk, "d/order.xml", "<order/>");
         desk.path("d")
@@ -95,7 +100,10 @@ const fn tile(id: &'static str) -> Expected {
 }
 
 pub const SHAPES: &[Shape] = &[
-    // Names: imetadata's tests of GF-1; `-MSS1`, `-PAN1` with `.tiff`, `.xml`, `.rpb`.
+    // Name: GISdeveloper2017/imetadata @ 27da9a9, `test_file_plugins_4004_gf1_pms1.py`, line 22; `-PAN1.tiff`,
+    // `-MSS1.tiff`, `-PAN1.xml`: @ 9095bac, `c_satFilePlugins_gf1_pms.py`, lines 58–64 and 97. `.tiff`, `.xml` and
+    // `.rpb` of each, `-MSS2` and `-PAN2` of the second camera (GF-2): SANHUA25225/gf-preprocess @ e9f4c1a,
+    // `GF2_PROCESSING_GUIDE.md`, lines 53–64.
     (
         "GF-1 PMS1 of a year in the table",
         |desk| {
@@ -118,6 +126,7 @@ pub const SHAPES: &[Shape] = &[
             odd: &[],
         }],
     ),
+    // As the one before.
     (
         "GF-1 PMS2 of a year whose numbers are not to be trusted",
         |desk| {
@@ -138,6 +147,8 @@ pub const SHAPES: &[Shape] = &[
             odd: &[],
         }],
     ),
+    // Name, without a part: GISdeveloper2017/imetadata @ f6f911e, `test_plugins_4004_gf1_wfv_dir.py`, line 22; `.tiff`
+    // and `.xml` of a product: acolite/acolite @ bb3557c, `acolite/gf/bundle_test.py`, lines 19–27.
     (
         "GF-1 WFV1, a number that sources dispute",
         |desk| {
@@ -162,6 +173,7 @@ pub const SHAPES: &[Shape] = &[
             odd: &["coefficients-doubtful"],
         }],
     ),
+    // As the one before; that it has no angles is made up.
     (
         "GF-1 WFV4 of 2013, inverse convention, no angles",
         |desk| {
@@ -192,7 +204,8 @@ pub const SHAPES: &[Shape] = &[
             odd: &["coefficients-doubtful", "sun-computed", "time-zone"],
         }],
     ),
-    // `-PAN.tiff`, `-MUX.tiff`: imetadata `c_satFilePlugins_gf1_B_C_D.py`, Snowy-Dove `sdGetPANMS.pro`.
+    // `GF1B_PMS_…_L1A…-PAN.tiff` and `-PAN.xml`: GISdeveloper2017/imetadata @ 08c1342, `c_satFilePlugins_gf1_B_C_D.py`,
+    // lines 34–37, 65 and 88; `PAN.` and `MUX.`: desertstsung/Snowy-Dove @ 54e9e24, `src/sdGetPANMS.pro`, lines 18–21.
     (
         "GF-1B",
         |desk| {
@@ -215,6 +228,8 @@ pub const SHAPES: &[Shape] = &[
             odd: &[],
         }],
     ),
+    // As the one before; `ImageGSDLine`: GISdeveloper2017/imetadata @ ab1049a, `c_satFilePlugins_gf6_wfv.py`, lines
+    // 196–198 (of GF-6).
     (
         "GF-1D, pixel size under another name",
         |desk| {
@@ -240,6 +255,7 @@ pub const SHAPES: &[Shape] = &[
             odd: &[],
         }],
     ),
+    // Names of all of GF-2: SANHUA25225/gf-preprocess @ e9f4c1a, `GF2_PROCESSING_GUIDE.md`, lines 38–41 and 53–64.
     (
         "GF-2 PMS1 of a year in the table",
         |desk| {
@@ -264,8 +280,9 @@ pub const SHAPES: &[Shape] = &[
             odd: &[],
         }],
     ),
-    // Public batch scripts for GF-2 read `AbsCeof` of the `.xml` beside the image and use it as a gain with offset 0; the
-    // numbers are those they report of a scene of 2025.
+    // `AbsCeof` of the `.xml` beside the image, a gain with offset 0: SANHUA25225/gf-preprocess @ e9f4c1a,
+    // `scripts/gf2_batch.py`, lines 58–66 and 212–217; the numbers, of a scene of 2025: `GF2_PROCESSING_GUIDE.md`,
+    // lines 143 and 149.
     (
         "GF-2 PMS1 with coefficients in its metadata",
         |desk| {
@@ -350,7 +367,8 @@ pub const SHAPES: &[Shape] = &[
             odd: &["time-zone"],
         }],
     ),
-    // `-MUX` and `-PAN`, coefficients in `AGain`, `NULL` where there are none: public batch scripts for GF-6.
+    // Coefficients in `AGain`, `NULL` where there are none, `-MUX` and `-PAN`: SANHUA25225/gf-preprocess @ 316db75,
+    // `scripts/gf6_batch.py`, lines 34–42, 88–90 and 98.
     (
         "GF-6 PMS, its list of coefficients full of NULL",
         |desk| {
@@ -373,7 +391,8 @@ pub const SHAPES: &[Shape] = &[
             odd: &[],
         }],
     ),
-    // Tiles `-1`, `-2`, `-3` with one `.xml`: imetadata `c_satFilePlugins_gf6_wfv.py`, acolite `gf/bundle_test.py`.
+    // Tiles `-1`, `-2`, `-3` with one `.xml`: GISdeveloper2017/imetadata @ ab1049a, `c_satFilePlugins_gf6_wfv.py`,
+    // lines 30–34 and 41–45; acolite/acolite @ bb3557c, `acolite/gf/bundle_test.py`, lines 19–27.
     (
         "GF-6 WFV, three tiles",
         |desk| {

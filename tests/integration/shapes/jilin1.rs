@@ -1,4 +1,11 @@
 //! Jilin-1: every family, every form of a name.
+//!
+//! Plugins of GISdeveloper2017/imetadata lie in `imetadata/business/metadata/base/plugins/industry/sat`, its tests in
+//! `test/metadata/inbound/plugins`; util.py is Jason001028/sr_agent_platform @ b2ba3d6, `SR_code/util.py`. Which
+//! satellites there are: miaodashi/SRSProcessSystem @ cb122b7, `monitor_folder.py`, lines 31–41. The parts of a name:
+//! Jason001028/sr_agent_platform @ 064b94d, `docs/sr_code/production-scene-naming.md`, lines 40–52. Names keep the form
+//! of real ones, with the time and place of a fixture. Where a real name is said to have no repository, it was read in
+//! a public source file whose repository is not known.
 
 use std::path::PathBuf;
 
@@ -8,9 +15,10 @@ use crate::harness::Desk;
 
 /// A `_meta.xml` of one raster. Elements and their places: GISdeveloper2017/imetadata @ 32a971a,
 /// `c_satFilePlugins_jinlin1_pms.py`, lines 109–127, `parser_metadata_time_list`, and 147–260,
-/// `get_metadata_bus_configuration_list` (identity, times, corners, sizes, roll, cloud); Jason001028/sr_agent_platform @
-/// b2ba3d6, `SR_code/util.py`, `check_and_add_mtfc_node`, `add_product_info` and `updat_processinfo` (bits, the lists of
-/// coefficients, MTF).
+/// `get_metadata_bus_configuration_list` (identity, times, centre, corners, sizes, roll, cloud); util.py, lines
+/// 486–519, `add_product_info` (bits, centre time, size of columns), 522–547, `updat_processinfo` (the lists of
+/// coefficients), 585–600, `check_and_add_mtfc_node` (MTF), and 615 (`Bands`). The four angles of sun and satellite
+/// stand in none of them.
 pub struct Meta {
     pub satellite: &'static str,
     pub sensor: &'static str,
@@ -110,9 +118,9 @@ fn pair(desk: &Desk, satellite: &'static str, sensor: &'static str, moment: Mome
     desk.path("d")
 }
 
-/// Metadata of a hyperspectral scene: a block for each band, lists from B0 on. Jason001028/sr_agent_platform,
-/// `SR_code/util.py`, `process_tag` (times and sizes of `BAND_B3`), `delete_20_bands` (the blocks), `updat_processinfo`
-/// (items 3 to 6 of the lists for B3 to B6).
+/// Metadata of a hyperspectral scene: a block for each band, lists from B0 on. util.py, lines 603–616, `process_tag`
+/// (times and sizes of `BAND_B3`), 442–455, `delete_20_bands` (the blocks, B0 to B19, in `ProductInfo`), and 522–547,
+/// `updat_processinfo` (items 3 to 6 of the lists for B3 to B6).
 fn gp_xml(satellite: &'static str, moment: Moment, tiff: Tiff) -> String {
     let list = |from: f64| (0..20).map(|k| format!("{}", from + 0.001 * f64::from(k))).collect::<Vec<_>>().join(",");
     let block = |k: u32| {
@@ -142,7 +150,9 @@ fn gp_xml(satellite: &'static str, moment: Moment, tiff: Tiff) -> String {
 }
 
 pub const SHAPES: &[Shape] = &[
-    // The directory names of imetadata's tests (`test_plugins_4012_jinlin1_pms_*.py`) have no level.
+    // A name without a level: GISdeveloper2017/imetadata @ 2900ec1, `test_plugins_4012_jinlin1_pms_dir.py`, line 22.
+    // `…_PAN.tif`, `…_PAN_meta.xml` and `…_MSS_meta.xml` beside each other: @ 32a971a,
+    // `c_satFilePlugins_jinlin1_pms.py`, lines 18–30 and 32–51.
     (
         "optical A, no level in the name, three bands",
         |desk| {
@@ -161,7 +171,7 @@ pub const SHAPES: &[Shape] = &[
             odd: &[],
         }],
     ),
-    // CATALYST's GDB page of Jilin-1 names `…_LX_MSS_meta.xml`.
+    // From a description: `Jilin-1.html` of the GDB help on catalyst.earth names `…_LX_MSS_meta.xml`; no reader has it.
     (
         "optical A, level LX",
         |desk| {
@@ -179,6 +189,7 @@ pub const SHAPES: &[Shape] = &[
             odd: &["level-unknown"],
         }],
     ),
+    // `JL101K_PMS06_20200311100859_200022947_101_0002_001_L1_MSS`, a folder with a file of its name; no repository.
     (
         "KF01A under its early prefix, one part",
         |desk| {
@@ -196,7 +207,8 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
-    // Production archive: a folder for each part, `<folder>_meta.xml` in it.
+    // Production archive: a folder for each part, `<folder>.tif` and `<folder>_meta.xml` in it.
+    // Jason001028/sr_agent_platform @ 064b94d, `docs/sr_code/production-scene-naming.md`, lines 19–21 and 28–34.
     (
         "KF01A, pan and multispectral in sibling folders",
         |desk| {
@@ -215,7 +227,8 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
-    // `_L1_MSS_978899.tif` as ParkingEye-Team/parkingeye has them.
+    // `…_L1_MSS_978899.tif` and `…_L1_MSS_978899_meta.xml`: tpet93/data_catalog @ 948c906, `produtils.py`, lines 46 and
+    // 117; the corners of the latter in `MetaData`, `ProductInfo`: lines 192–194.
     (
         "KF01C, order suffix on all files, left camera bank",
         |desk| {
@@ -233,6 +246,7 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
+    // Made up after the one before: no reader has it.
     (
         "KF01C, order suffix on the image alone",
         |desk| {
@@ -252,6 +266,10 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
+    // Name: Jason001028/sr_agent_platform @ b2ba3d6, the file
+    // `SR_code/JL1KF02B03_PMS05_20260722125045_200524168_102_0034_001_L1_PAN_mask.txt`, and
+    // `SR_code/sfsr_confgig_test_espan2_cuda1.xml`, line 3 (`JL1KF02B04_PMS06_…_L1_PAN`). Any case of `.tif`:
+    // GISdeveloper2017/imetadata @ 32a971a, `c_satFilePlugins_jinlin1_pms.py`, lines 27–30.
     (
         "KF02B, pan alone, upper-case extension",
         |desk| {
@@ -271,7 +289,8 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
-    // Shop products come without metadata: index names of `…_L3C_PSH.tif` on a map, 4 bands of uint16.
+    // Shop products come without metadata: scripts open
+    // `JL1KF01B_PMSR4_20220623104620_200089965_101_0018_001_L3C_PSH.tif`, on a map, 4 bands of uint16; no repository.
     (
         "KF01B, pansharpened ortho without metadata",
         |desk| {
@@ -289,6 +308,8 @@ pub const SHAPES: &[Shape] = &[
             odd: &["band-range-assumed", "metadata-missing", "sun-computed", "time-from-name"],
         }],
     ),
+    // `DP07_PMS_20230810145244_200185191_104_0011_001_L3C_PSH.tif`; no repository. The satellite:
+    // miaodashi/SRSProcessSystem @ cb122b7, `monitor_folder.py`, line 31. That it has metadata and a suffix is made up.
     (
         "Dongpo, pansharpened ortho, order suffix",
         |desk| {
@@ -306,6 +327,9 @@ pub const SHAPES: &[Shape] = &[
             odd: &["band-range-assumed", "footprint-mismatch"],
         }],
     ),
+    // `JL1GF02A_PMS1_20211120110401_200067242_102_0013_001_L1`; no repository. The satellite:
+    // miaodashi/SRSProcessSystem @ cb122b7, `monitor_folder.py`, lines 35–36; `…_PAN.tif` and `…_MSS.tif` in one
+    // folder: `pansharpen3.py`, lines 56–57.
     (
         "GF02A, both parts in one folder",
         |desk| {
@@ -323,7 +347,10 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
-    // CATALYST `JL1GF03.html`: `*_meta.xml`, `*.tif` with all bands, `*_rpc.txt`, beside browse pictures and a footprint.
+    // From a description: `JL1GF03.html` of the GDB help on catalyst.earth: `*_meta.xml`, `*.tif` with all bands,
+    // `*_rpc.txt`, beside browse pictures and a footprint. Name: miaodashi/SRSProcessSystem @ cb122b7,
+    // `pansharpen3.py`, lines 56–57 (there in parts). What else there is: GISdeveloper2017/imetadata @ 32a971a,
+    // `c_satFilePlugins_jinlin1_pms.py`, lines 66–106 (footprint) and 129–145 (pictures); util.py, lines 391–413.
     (
         "GF03B02, all bands in one file without a part, with what else a delivery holds",
         |desk| {
@@ -333,7 +360,8 @@ pub const SHAPES: &[Shape] = &[
             {
                 write(desk, &format!("{stem}{more}"), "x");
             }
-            // Cloud masks of production.
+            // Cloud masks of production: Jason001028/sr_agent_platform @ cc274c9,
+            // `CloudReview_Update_20260904_ratio_queue_excel_v1_6_15/cloud_review/core.py`, lines 37–55.
             for mask in ["_MSS_Cloud.tif", "_cloud.TIF", "_MSS_RDC_Cloud.tif", "_Combined_Cloud.tif"] {
                 tiff(desk, &format!("{stem}{mask}"), &Tiff { bands: 1, bits8: true, ..MSS }, &MAY_2022);
             }
@@ -350,6 +378,8 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
+    // `JL1GF03D13_PMS_20220706111526_200091752_102_0044_001_L1`; no repository. All satellites of `JL1GF`:
+    // miaodashi/SRSProcessSystem @ cb122b7, `monitor_folder.py`, line 36.
     (
         "GF03D13",
         |desk| {
@@ -367,7 +397,8 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
-    // CATALYST `Jilin-1-03B.html`: L1A is a single frame.
+    // From a description: `Jilin-1-03B.html` of the GDB help on catalyst.earth: L1A is a single frame.
+    // `JL103B_MSS_20170408221619_100001114_101_0013_001_L1A_MSS`; no repository. 8 bits are made up.
     (
         "video satellite 03B, a frame of 8 bits by day",
         |desk| {
@@ -390,6 +421,9 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
+    // `JL1GF03C03_MSS_20211231050211_200070556_101_0014_001_L1A_MSS` and
+    // `JL107B_MSS1_20210918051525_200061466_101_0025_001_L1A` stand in Earth Engine scripts of A. Sánchez de Miguel
+    // (bands R, G, B); no repository.
     (
         "GF03C, night, red first",
         |desk| {
@@ -407,6 +441,7 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
+    // As the one before.
     (
         "JL107B, night camera, no part in the name",
         |desk| {
@@ -424,7 +459,8 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
-    // CATALYST `Jilin-1-07B.html`: `JL107B_PMS1_…_L1_MSS_meta.xml`.
+    // From a description: `Jilin-1-07B.html` of the GDB help on catalyst.earth names `JL107B_PMS1_…_L1_MSS_meta.xml`.
+    // The satellite: miaodashi/SRSProcessSystem @ cb122b7, `monitor_folder.py`, line 33.
     (
         "JL107B by day",
         |desk| {
@@ -442,6 +478,8 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
+    // Jason001028/sr_agent_platform @ b2ba3d6, `SR_code/sfsr_confgig_test_espan2_cuda1.xml`, line 5: a folder
+    // `JXGF07A03_PMS_20260522152409_200508939_107_0004_001_L1_PAN`.
     (
         "GF07 under its own prefix",
         |desk| {
@@ -459,8 +497,11 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
-    // Files: Jason001028/sr_agent_platform, `SR_code/util.py`, `get_gp_tif_list` and `renameB3rpc`; descriptions:
-    // go-bananas-wwj/xuannv_embedding, `docs/data-preparation-v5.md`.
+    // Files: util.py, lines 285–298, `get_gp_tif_list` (`…_L1_B3.tif`), 335–341, `renameB3rpc` (`…_L1_B3_rpc.txt`),
+    // 356–365, `rename_meta` (`…_L1_meta.xml`), and 396 (`cloud.TIF`); an `_rpc.txt` for each `.tif`:
+    // miaodashi/SRSProcessSystem @ cb122b7, `ortho/ortho_JL1GP.py`, lines 111–126. Bands by their descriptions, sizes
+    // of 5, 10 and 20 m, some missing: go-bananas-wwj/xuannv_embedding @ 046f6cb, `docs/data-preparation-v5.md`, lines
+    // 39–40.
     (
         "GP01, a file per band, some missing",
         |desk| {
@@ -497,7 +538,9 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
-    // The vendor's own fusion: `SR_code/util.py`, `merge_3456channel` (B3 to B6 in this order), `rename_meta`.
+    // The vendor's own fusion: util.py, lines 373–389, `merge_3456channel` (B3 to B6 in this order), 335–341,
+    // `renameB3rpc`, 356–365, `rename_meta` (names), and 488–493 (`FUSMethod`, bits). Lists of all 20 bands, as before
+    // the cut of lines 531–534.
     (
         "GP02, fused product of four bands with the lists of all",
         |desk| {
@@ -525,6 +568,8 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
+    // Bands by their descriptions: go-bananas-wwj/xuannv_embedding @ 046f6cb, `docs/data-preparation-v5.md`, lines
+    // 39–40. One file of them beside a `_meta.xml` is made up.
     (
         "GP01, stacked, bands known by what they are called",
         |desk| {
@@ -550,6 +595,8 @@ pub const SHAPES: &[Shape] = &[
             odd: ASSUMED,
         }],
     ),
+    // `JL1KF01C_200101850_001_L5D_PSH.tif`, in a folder of this name and an order suffix, 4 bands of uint16; no
+    // repository. Its metadata are made up.
     (
         "mosaic without camera and time in its name, a period in its metadata",
         |desk| {
@@ -576,6 +623,7 @@ pub const SHAPES: &[Shape] = &[
             odd: &["band-range-assumed", "calibrate/no-time", "footprint-mismatch"],
         }],
     ),
+    // `JL1KF01A_20201012092659_200032303_102_001_L5_5m_PAN.tif`; no repository.
     (
         "mosaic with a time and a pixel size in its name",
         |desk| {
@@ -594,6 +642,7 @@ pub const SHAPES: &[Shape] = &[
             odd: &["band-range-assumed", "calibrate/no-time", "metadata-missing", "time-from-name"],
         }],
     ),
+    // Made up: no reader has it.
     (
         "folders with Chinese names, metadata in GBK with the satellite's Chinese name",
         |desk| {

@@ -9,7 +9,7 @@ use crate::harness::Desk;
 
 const STEM: &str = "JL1GF03D13_PMS_20251111104735_200091752_102_0044_001_L1";
 
-/// Pan and multispectral of one acquisition.
+/// Pan and multispectral of one acquisition: the structure is that of [`Meta`], what is odd in it is made up.
 fn deliver(desk: &Desk) -> PathBuf {
     Meta::new("JL1GF03D13", "PMS", NOVEMBER_2025, PAN).write(desk, &format!("d/{STEM}_PAN"));
     Meta::new("JL1GF03D13", "PMS", NOVEMBER_2025, MSS).write(desk, &format!("d/{STEM}_MSS"))
@@ -176,11 +176,14 @@ fn shown(change: impl FnOnce(String) -> String) -> serde_json::Value {
     list[0].take()
 }
 
-/// Each was worked around in a public reader.
+/// Each was met by a public reader: in Jason001028/sr_agent_platform @ 2998d28, `SR_code/code_0817_prod.py`, lines
+/// 156–158 (saturation from the bits, cloud cover as an integer); @ b2ba3d6, `SR_code/util.py`, lines 585–600 (MTF not
+/// stated); @ 064b94d, `docs/sr_code/production-scene-naming.md`, line 46 (Beijing time). The others were read in files
+/// whose repository, or the place in it, is not known.
 pub fn traps() {
     let has =
         |scene: &serde_json::Value, code: &str| scene["warnings"].as_array().unwrap().iter().any(|w| w["code"] == code);
-    // A cloud cover that is no number crashes an integer parse (sr_agent_platform).
+    // A cloud cover that is no number crashes an integer parse.
     let scene = shown(|t| t.replace("<CloudPercent>3<", "<CloudPercent>θ<"));
     assert!(scene["cloud_percent"].is_null() && has(&scene, "cloud-percent"));
 
