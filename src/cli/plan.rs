@@ -1,7 +1,10 @@
 //! `fieldglow plan`
 
-use fieldglow::engine::{self, Given, ScenePlan, Stop};
+use std::sync::Arc;
+
+use fieldglow::engine::{self, Given, ScenePlan, Stop, Upon};
 use fieldglow::grid::cell::Tiling;
+use fieldglow::store;
 use fieldglow::units::Bytes;
 use serde_json::json;
 
@@ -31,6 +34,11 @@ pub fn run(args: &Args) -> Outcome {
         scenes.retain(|given| shard.takes(given.id()));
     }
     let total = scenes.len();
+    let store = pipeline.output.url.as_deref().map(store::open).transpose()?;
+    let mut upon = match &store {
+        Some(store) => Upon::of(&pipeline, &**store)?,
+        None => None,
+    };
     for given in scenes {
         if stop.is_asked() {
             return Err(Failure::Code(signals.exit_code()));
@@ -38,7 +46,8 @@ pub fn run(args: &Args) -> Outcome {
         let plan = match given {
             // The key covers the images too.
             Given::Delivery(delivery) => delivery.unpack().and_then(|unpacked| {
-                let plan = engine::resolve(delivery.open()?, &pipeline);
+                let own = upon.as_mut().map_or_else(|| Ok(Arc::clone(&pipeline)), |u| u.pipeline(delivery.id()))?;
+                let plan = engine::resolve(delivery.open()?, &own);
                 drop(unpacked);
                 plan
             }),

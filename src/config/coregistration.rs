@@ -17,7 +17,10 @@ pub struct Coregistration {
     /// `az://`, `https://`), which is fetched before the first scene. Or the Item of a cell or a scene that Fieldglow made
     /// (`item.json`, or its folder), on this machine. Default: none, which is only possible with `band_to_band = true`.
     pub reference: Option<PathBuf>,
-    /// Name of the asset that is taken of an Item. Default: none; needed with an Item, and only there.
+    /// In place of `reference`, the id of a scene (`fieldglow inspect`) of the same run, or made before into the same output
+    /// folder: it is made first, as it is, and all others are laid on it. Default: none.
+    pub reference_scene: Option<String>,
+    /// Name of the asset that is taken of an Item. Default: none; needed with an Item or `reference_scene`, and only there.
     pub asset: Option<String>,
     /// Band of the scene that is compared. Default: the first of PAN, R, G, B, N that scene and reference both have; with a
     /// reference whose bands have no names, the first that the scene has.
@@ -51,6 +54,7 @@ impl Default for Coregistration {
     fn default() -> Self {
         Self {
             reference: None,
+            reference_scene: None,
             asset: None,
             band: None,
             reference_band: None,
@@ -96,11 +100,14 @@ impl Coregistration {
             wrong("", "`geometry.snap` copies the pixels where they are; remove it, or remove the section".into());
         }
         match &self.reference {
-            None if self.band_to_band != Some(true) => wrong(
+            None if self.reference_scene.is_none() && self.band_to_band != Some(true) => wrong(
                 ".reference",
-                "missing; name a local GeoTIFF or the Item of something made before, or set `band_to_band = true`"
+                "missing; name a GeoTIFF or the Item of something made before, set `reference_scene` to the id of a scene, or set `band_to_band = true`"
                     .into(),
             ),
+            Some(_) if self.reference_scene.is_some() => {
+                wrong(".reference_scene", "write either `reference` or `reference_scene`".into());
+            }
             Some(path) if is_item(path) && place::url(path).is_some() => wrong(
                 ".reference",
                 "an Item by its URL is not followed to its assets; name the GeoTIFF of one of them, or copy the scene's folder"
@@ -109,7 +116,7 @@ impl Coregistration {
             Some(path) if !path.exists() => place::problem(path).into_iter().for_each(|p| wrong(".reference", p)),
             _ => {}
         }
-        match (self.reference.as_deref().is_some_and(is_item), &self.asset) {
+        match (self.reference_scene.is_some() || self.reference.as_deref().is_some_and(is_item), &self.asset) {
             (true, None) => {
                 wrong(".asset", "missing; say which asset of the Item is the reference, such as `reflectance`".into());
             }
@@ -180,6 +187,8 @@ mod tests {
             ("reference = \"s3://b/r/\"", "names no file"),
             ("reference = \"nowhere.tif\"", "there is no file"),
             ("reference = \"src\"", "coregistration.asset: missing"),
+            ("reference_scene = \"s\"", "coregistration.asset: missing"),
+            ("reference = \"Cargo.toml\"\nreference_scene = \"s\"\nasset = \"x\"", "write either"),
             ("reference = \"Cargo.toml\"\nasset = \"x\"", "only an Item has assets"),
             ("reference = \"Cargo.toml\"\nreference_band = 0", "counted from 1"),
             ("reference = \"Cargo.toml\"\nmax_shift_m = -1.0", "max_shift_m"),

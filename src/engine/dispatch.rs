@@ -17,6 +17,7 @@ use super::select::{Area, Shard};
 use super::sequencer::{Message, Published, Sequencer, UnitDone};
 use super::stop::Stop;
 use super::task::Task;
+use super::upon::Upon;
 use super::{EngineError, look, resolve};
 use crate::config::Pipeline;
 use crate::error::{Class, Error, Result, ResultExt};
@@ -111,6 +112,10 @@ pub fn run(
     if let Some(shard) = options.shard {
         scenes.retain(|given| shard.takes(given.id()));
     }
+    let mut upon = Upon::of(pipeline, store)?;
+    if let Some(upon) = &upon {
+        upon.first(&mut scenes);
+    }
     progress.run_started(scenes.len());
     let found = store.probe()?;
     let cache = cache_bytes(options.memory);
@@ -154,7 +159,16 @@ pub fn run(
                 break;
             }
             let outcome = match given {
-                Given::Delivery(delivery) => dispatcher.scene(&delivery, pipeline, &mut tally),
+                Given::Delivery(delivery) => {
+                    let own = upon.as_mut().map_or_else(|| Ok(Arc::clone(pipeline)), |u| u.pipeline(delivery.id()));
+                    match own {
+                        Ok(own) => dispatcher.scene(&delivery, &own, &mut tally),
+                        Err(error) => {
+                            let id = delivery.id().to_owned();
+                            SceneOutcome::failed(id.clone(), &error.within(|c| c.scene = Some(id)))
+                        }
+                    }
+                }
                 Given::Unreadable { path, error } => SceneOutcome::failed(path, &error),
             };
             progress.scene_done(&outcome);

@@ -38,6 +38,7 @@ pub fn key(
     }
     if let Some(section) = pipeline.pointer_mut("/coregistration").and_then(Value::as_object_mut) {
         section.remove("reference");
+        section.remove("reference_scene");
         section.remove("asset");
     }
     for (section, field) in [("/output", "url"), ("", "description"), ("/input", "identity")] {

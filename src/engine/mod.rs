@@ -32,6 +32,7 @@ mod show;
 mod stop;
 mod task;
 mod unit;
+mod upon;
 
 pub use dispatch::{Given, Options, cache_bytes, grouping, run, smallest_memory};
 pub use documents::collect;
@@ -42,6 +43,7 @@ pub use report::{Progress, RunReport, SceneOutcome, Silent};
 pub use resolve::resolve;
 pub use select::{Area, Shard};
 pub use stop::Stop;
+pub use upon::Upon;
 
 use std::path::PathBuf;
 
@@ -154,6 +156,26 @@ pub enum EngineError {
         #[source]
         source: Box<Error>,
     },
+    /// The scene that others are laid upon stands in object storage.
+    #[error(
+        "`coregistration.reference_scene` is read back from the output, and `{url}` is no folder of this machine; write to a folder, or name a copy of the scene's Item as `reference`"
+    )]
+    UponRemote {
+        /// The output.
+        url: String,
+    },
+    /// The scene that others are laid upon was not made, or there are several of its id.
+    #[error(
+        "`coregistration.reference_scene` names scene `{id}`, of which `{folder}` has {found}, not one; make it in the same run or before, or correct the id (`fieldglow inspect`)"
+    )]
+    UponMissing {
+        /// Its id.
+        id: String,
+        /// Where it was looked for.
+        folder: String,
+        /// How many there are.
+        found: usize,
+    },
     /// The ground and the heights a sensor model was made for lie kilometres apart.
     #[error(
         "the ground under part {part} lies between {:.0} and {:.0} m above the ellipsoid, its RPC were made for {:.0} to {:.0} m; check that DEM, `geometry.height` and RPC belong to the scene, and that all are in metres",
@@ -227,6 +249,7 @@ impl Classify for EngineError {
         match self {
             Self::Budget { .. } | Self::TooManyCells { .. } => Class::Limit,
             Self::Interrupted => Class::Interrupted,
+            Self::UponRemote { .. } => Class::Config,
             Self::Fetch { source, .. } => match source.class() {
                 Class::Input | Class::Unsupported => Class::Config,
                 other => other,

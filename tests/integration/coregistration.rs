@@ -1,5 +1,6 @@
 //! Scenes whose sensor model is wrong, laid upon what was made of another date.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -147,6 +148,35 @@ fn another_date_thirty_pixels_off_lies_on_the_first_whatever_grew_in_between() {
     said.ends_with(0);
     assert_eq!(again["scenes"][0]["cells_written"].as_array().unwrap().len(), 0);
     assert!(again["scenes"][0]["coregistration"].is_null());
+}
+
+#[test]
+fn scenes_of_a_run_are_laid_on_one_of_them() {
+    let desk = Desk::new();
+    let first = date(&desk, "first", &["--no-pan"]);
+    let more = ["--no-pan", "--season", "2", "--rpc-shift", "5", "-7", "--time", "2026-08-20T02:30:00Z"];
+    let second = date(&desk, "second", &more);
+    let id = "JL1KF01A_PMS06_20260715103000_200814097_101_0001_001_L1";
+    let laid = format!("reference_scene = \"{id}\"\nasset = \"reflectance\"\nmax_shift_m = 500.0\nwindow_px = 64\n");
+    let laid = pipeline("p", &format!("[coregistration]\n{laid}"));
+
+    // As it is made first, it need not be named first; and what is laid on it is what a run of its own makes.
+    desk.run_to("both", &laid, &[&second, &first], &[]).ends_with(0);
+    let item = desk.path("both").join("p/scenes").join(format!("20260715T023000Z_{id}/item.json"));
+    desk.run_to("two", &pipeline("p", &section(&item, "")), &[&second], &[]).ends_with(0);
+    let of = |out: &str| -> BTreeMap<String, Vec<u8>> {
+        tree(&desk.path(out)).into_iter().filter(|(name, _)| name.contains("20260820T")).collect()
+    };
+    assert_same_objects(&of("two"), &of("both"));
+    assert!(of("both").keys().any(|name| name.ends_with("survey.json")));
+    let (said, again) = report(&desk, "both", &laid, &second, &[]);
+    said.ends_with(0);
+    assert_eq!(again["totals"]["cells_written"], 0);
+
+    // Without it there is nothing to be laid upon.
+    let (said, report) = report(&desk, "none", &laid, &second, &[]);
+    said.ends_with(3).says(&["coregistration.reference_scene", id, "has 0, not one"]);
+    assert_eq!(report["scenes"][0]["error"]["code"], "engine/upon-missing");
 }
 
 #[test]
