@@ -94,9 +94,9 @@ codes! {
     /// With these coefficients the full range of the camera is a reflectance that no camera is built for.
     CoefficientsImplausible = "coefficients-implausible", Error,
         "Check gain and bias, their unit and their direction (radiance per DN, not DN per radiance), the number of bits and the sun.";
-    /// The evidence of how a scene lies on its reference is too weak, and the pipeline goes on without.
+    /// The evidence of how a scene lies on its reference, or a band on another, is too weak, and the pipeline goes on without.
     CoregistrationSkipped = "coregistration-skipped", Warning,
-        "Do not overlay its products with other dates; see what the message says of the windows.";
+        "Do not overlay what the message names with other dates, or other bands; see what it says of the windows.";
     /// The number of bits stated does not fit the type of the samples; it is ignored.
     DataBits = "data-bits", Note,
         "State `data_bits` in a `scene.toml` if saturated pixels are to be found.";

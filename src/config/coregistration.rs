@@ -43,7 +43,9 @@ pub struct Coregistration {
     pub window_px: usize,
     /// Fewest windows that must agree, 3 or more. Default: 8.
     pub min_windows: usize,
-    /// Lay the multispectral part on the panchromatic one as well. Default: where a product needs bands of both.
+    /// `true`: lay the parts that products need on one of them, each with a correction of its own (the multispectral part on
+    /// the panchromatic one; bands with a file each), and of a scene with a single part its bands (night images of red, green
+    /// and blue). `false`: none. Default: where a product needs bands of the panchromatic and of other parts, those.
     pub band_to_band: Option<bool>,
     /// What becomes of a scene whose evidence is too weak: `fail` (default: it is refused, with numbers) or `skip` (it is
     /// made where its sensor model puts it, with a warning).

@@ -17,7 +17,7 @@ const EPOCHS: [(&str, u32); 7] =
 const OCCLUSION: u32 = 1;
 
 /// Version of co-registration. It counts only where that is asked for.
-const COREGISTER_EPOCH: u32 = 1;
+const COREGISTER_EPOCH: u32 = 2;
 
 /// Digest of a pipeline and the identities of its inputs. Threads, memory, paths and versions do not enter. `hides` says
 /// that terrain may hide ground, and that a product tells of it.
@@ -106,6 +106,8 @@ mod tests {
         };
         assert_ne!(laid("Cargo.toml", "r"), base);
         assert_eq!(laid("Cargo.toml", "r"), laid("Cargo.lock", "r"));
+        let apart = |set| of(&["coregistration.reference=Cargo.toml", set]);
+        assert_ne!(apart("coregistration.band_to_band=true"), apart("coregistration.band_to_band=false"));
         assert_ne!(laid("Cargo.toml", "r"), laid("Cargo.toml", "q"));
     }
 }

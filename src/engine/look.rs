@@ -84,9 +84,9 @@ pub fn survey(plan: &ScenePlan) -> Result<(Survey, Vec<Warning>)> {
     for one in found {
         all.merge(one?);
     }
-    let (registration, warning) = register::measure_or_skip(plan)?;
+    let (registration, warnings) = register::measure(plan)?;
     all.coregistration = registration;
-    Ok((all, warning.into_iter().collect()))
+    Ok((all, warnings))
 }
 
 fn band(plan: &ScenePlan, role: Role) -> Result<Survey> {

@@ -85,9 +85,11 @@ impl Layer {
     }
 }
 
-/// Some bands of one part.
+/// Some bands of one part, which lie on each other.
 #[derive(Clone)]
 pub struct Input {
+    /// What is moved under this name is all of it: the part, or the one band.
+    pub name: String,
     /// Position of the part in the scene.
     pub part: usize,
     /// First plane of the layer that it fills; the others follow.

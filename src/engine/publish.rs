@@ -396,7 +396,7 @@ fn lineage(plan: &ScenePlan) -> String {
     let registration = plan.survey.as_ref().and_then(|d| d.survey.coregistration.as_ref());
     let laid = match registration {
         Some(r) if r.to_reference.is_some() => "; co-registered to a reference",
-        Some(r) if r.between_parts.is_some() => "; its parts co-registered",
+        Some(r) if r.between_parts.iter().any(|l| l.found.is_some()) => "; its parts co-registered",
         _ => "",
     };
     format!("{level}; {place}{kernel}{laid}; overviews by average over valid pixels")

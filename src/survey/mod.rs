@@ -12,6 +12,7 @@ pub mod sharpen;
 mod stretch;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -99,6 +100,39 @@ impl Survey {
     }
 }
 
+/// What windows show whose evidence is too weak.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Windows {
+    /// Edge of a pixel of the last comparison, metres.
+    pub pixel_m: f64,
+    /// Windows that were compared.
+    pub tried: usize,
+    /// Windows that agree.
+    pub agree: usize,
+    /// Windows with a clear peak that do not.
+    pub disagree: usize,
+    /// The fewest that must agree.
+    pub needed: usize,
+    /// Windows with too few valid pixels.
+    pub invalid: usize,
+    /// Windows without features.
+    pub featureless: usize,
+    /// Windows without a clear peak.
+    pub unclear: usize,
+    /// Windows whose shift is too large to tell.
+    pub far: usize,
+}
+
+impl fmt::Display for Windows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pixel_m, tried, agree, disagree, needed, invalid, featureless, unclear, far } = self;
+        write!(
+            f,
+            "on pixels of {pixel_m:.2} m, {agree} of {tried} windows agree on one correction and {needed} are needed, with a third of those that have a clear peak; {disagree} have another one, {unclear} have no clear one, {featureless} show the same everywhere, {invalid} have too few valid pixels, {far} lie too far apart"
+        )
+    }
+}
+
 /// A survey is not possible.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -119,27 +153,23 @@ pub enum SurveyError {
     },
     /// Too few windows, or too few that agree, show how the scene lies against its reference.
     #[error(
-        "the scene cannot be co-registered: on pixels of {pixel_m:.2} m, {agree} of {tried} windows agree on one correction and {needed} are needed, with a third of those that have a clear peak; {disagree} have another one, {unclear} have no clear one, {featureless} show the same everywhere, {invalid} have too few valid pixels, {far} lie too far apart; give a reference of the same ground, cloud-free and in a like season, raise `max_shift_m`, take `model = \"affine\"` if many have another one, or set `on_weak = \"skip\"`"
+        "the scene cannot be co-registered: {windows}; give a reference of the same ground, cloud-free and in a like season, raise `max_shift_m`, take `model = \"affine\"` if many have another one, or set `on_weak = \"skip\"`"
     )]
     Unregistered {
-        /// Edge of a pixel of the last comparison, metres.
-        pixel_m: f64,
-        /// Windows that were compared.
-        tried: usize,
-        /// Windows that agree.
-        agree: usize,
-        /// Windows with a clear peak that do not.
-        disagree: usize,
-        /// The fewest that must agree.
-        needed: usize,
-        /// Windows with too few valid pixels.
-        invalid: usize,
-        /// Windows without features.
-        featureless: usize,
-        /// Windows without a clear peak.
-        unclear: usize,
-        /// Windows whose shift is too large to tell.
-        far: usize,
+        /// What they show.
+        windows: Windows,
+    },
+    /// Too few windows, or too few that agree, show how a band lies on another one, or it lies too far off.
+    #[error(
+        "band {band} cannot be laid on band {on}: {reason}; leave it out of the products, set `band_to_band = false`, or set `on_weak = \"skip\"`"
+    )]
+    Unlaid {
+        /// The band.
+        band: Role,
+        /// The band that it was compared with.
+        on: Role,
+        /// What was found.
+        reason: String,
     },
     /// The scene lies further from its reference than was allowed.
     #[error(
@@ -163,6 +193,18 @@ pub enum SurveyError {
         /// The fewest that will do.
         needed: u64,
     },
+}
+
+impl SurveyError {
+    /// What was found of a scene on a reference, said of a band on another one.
+    pub fn between(self, band: Role, on: Role) -> Self {
+        let reason = match self {
+            Self::Unregistered { windows } => windows.to_string(),
+            Self::ShiftTooLarge { found_m, limit_m } => format!("it lies {found_m:.1} m off, more than {limit_m:.1} m"),
+            other => return other,
+        };
+        Self::Unlaid { band, on, reason }
+    }
 }
 
 impl Classify for SurveyError {
@@ -205,6 +247,13 @@ mod tests {
             let lefts: Vec<i64> = lefts.into_iter().collect();
             assert!(lefts.windows(2).all(|p| p[1] - p[0] >= SIDE as i64), "{lefts:?}");
         }
+    }
+
+    #[test]
+    fn a_band_too_far_off_another_is_named_with_it() {
+        let scene = SurveyError::ShiftTooLarge { found_m: 50.0, limit_m: 24.0 };
+        let band = scene.between(Role::G, Role::R).to_string();
+        assert!(band.starts_with("band G cannot be laid on band R: it lies 50.0 m off, more than 24.0 m;"), "{band}");
     }
 
     #[test]

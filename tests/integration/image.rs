@@ -11,7 +11,7 @@ use gdal::{Dataset, DriverManager};
 pub struct Image {
     pub rows: usize,
     pub cols: usize,
-    /// GDAL's six numbers.
+    /// GDAL's six numbers; those of pixels where it knows none.
     pub transform: [f64; 6],
     /// Stored values, exact in f64.
     pub bands: Vec<Vec<f64>>,
@@ -61,7 +61,8 @@ fn level(dataset: &Dataset, level: usize) -> Image {
         nodata = band.no_data_value();
         bands.push(band.read_band_as::<f64>().unwrap().data().to_vec());
     }
-    Image { rows, cols, transform: dataset.geo_transform().unwrap(), bands, nodata }
+    let transform = dataset.geo_transform().unwrap_or([0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    Image { rows, cols, transform, bands, nodata }
 }
 
 /// Writes a GeoTIFF; `place` is an EPSG code and GDAL's six numbers.

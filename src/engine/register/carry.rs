@@ -1,7 +1,6 @@
 //! From the image space of one part, through the ground, to that of another.
 
 use super::super::plan::{Input, Placement, ScenePlan};
-use super::Register;
 use crate::error::{Error, Result};
 use crate::geometry::sensor::Correction;
 use crate::grid::GeoTransform;
@@ -10,21 +9,18 @@ use crate::survey::coregister::{self, Model, Move};
 /// Positions along each axis of an image between which a correction is carried from one part to another.
 const CARRIED: usize = 5;
 
-/// The correction of part `k` that does to the ground what `correction` of the part of `from` does: both look from one
-/// satellite, whose position and attitude were wrong. `None` for parts without a place.
+/// The correction of `to` that does to the ground what `correction` of `from` does: both look from one satellite, whose
+/// position and attitude were wrong. `None` where positions do not determine it.
 pub(super) fn carried(
     plan: &ScenePlan,
-    register: &Register,
     from: &Input,
     correction: Correction,
-    k: usize,
+    to: &Input,
 ) -> Result<Option<Correction>> {
-    if k == from.part {
+    if to.part == from.part {
         return Ok(Some(correction));
     }
-    let input = plan.layers.iter().flat_map(|l| &l.inputs).chain(register.inputs().map(|i| &i.input));
-    let Some(to) = input.into_iter().find(|i: &&Input| i.part == k) else { return Ok(None) };
-    let (part, height) = (&plan.scene.parts[k], plan.middle_height_m());
+    let (part, height) = (&plan.scene.parts[to.part], plan.middle_height_m());
     let mut ties = Vec::new();
     for step in 0..CARRIED * CARRIED {
         let share = |n: usize, k: usize| (n as f64 - 1.0) * k as f64 / (CARRIED - 1) as f64;

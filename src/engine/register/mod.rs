@@ -9,20 +9,30 @@ use pair::{PIECE, Pair};
 
 use super::plan::{Input, Placement, ScenePlan, Terrain};
 use super::resolve::still_covers;
+use crate::config::OnWeak;
 use crate::error::{Error, Result, ResultExt};
+use crate::geometry::sensor::Correction;
 use crate::read::Reference;
 use crate::scene::{Code, Role, Warning};
-use crate::survey::coregister::{self, Failure, Found, LANES, Options, Registration, View as _};
+use crate::survey::coregister::{self, Failure, Found, LANES, Laid, Options, Registration, View as _};
 use crate::survey::{Survey, SurveyError};
 
 /// What a scene is to be laid upon.
 pub struct Register {
     /// The reference and the band of the scene that is compared with it.
     pub to: Option<ToReference>,
-    /// The part that is to be laid on the other one: the bands that are compared.
-    pub between: Option<(RegisterInput, RegisterInput)>,
+    /// What is to be laid on what, within the scene.
+    pub between: Option<Between>,
     /// How to compare.
     pub options: Options,
+}
+
+/// Parts, or bands, that are laid on one of them: the bands that are compared.
+pub struct Between {
+    /// What stays.
+    pub fixed: RegisterInput,
+    /// What is moved, each by itself.
+    pub moved: Vec<RegisterInput>,
 }
 
 /// A reference, and what is compared with it.
@@ -50,7 +60,7 @@ pub struct RegisterInput {
 /// A lattice a little coarser than the pixels of its image needs this much more of them.
 const COARSER: f64 = 1.5;
 
-/// Pixels of the multispectral part by which it may lie off the panchromatic one.
+/// Pixels by which parts and bands may lie off each other, those of the coarser one.
 const BETWEEN_PX: f64 = 16.0;
 
 /// Bytes of a co-registration.
@@ -77,65 +87,104 @@ pub fn bytes(plan: &ScenePlan) -> u64 {
         }
         None => 0.0,
     };
-    let averages = side * side * (size_of::<f64>() + size_of::<u32>()) as u64;
+    // Sums and counts of a window, and its image where its slopes are taken, a pixel wider on each side.
+    let averages = (side + 2).pow(2) * (size_of::<f64>() + size_of::<u32>() + size_of::<f32>()) as u64;
     coregister::bytes(side as usize) + LANES as u64 * ((source + heights + raw) as u64 + averages)
+}
+
+impl RegisterInput {
+    /// The same where a correction puts it.
+    fn corrected(&self, correction: Correction) -> Self {
+        let input = Input { placement: self.input.placement.corrected(correction), ..self.input.clone() };
+        Self { input, role: self.role, outline: self.outline.clone() }
+    }
 }
 
 impl Register {
     fn inputs(&self) -> impl Iterator<Item = &RegisterInput> {
-        let between = self.between.iter().flat_map(|(a, b)| [a, b]);
+        let between = self.between.iter().flat_map(|b| std::iter::once(&b.fixed).chain(&b.moved));
         self.to.iter().map(|t| &t.scene).chain(between)
     }
 }
 
-/// Finds the corrections of a scene's parts. Uses the current rayon pool.
+/// Finds the corrections of a scene's parts and bands, and says in warnings which of them stay where they are, if the
+/// pipeline allows that. Uses the current rayon pool.
 ///
 /// # Errors
-/// Reading faults, and [`SurveyError`] when the evidence is weak.
-pub fn measure(plan: &ScenePlan) -> Result<Option<Registration>> {
-    let Some(register) = &plan.register else { return Ok(None) };
-    let mut registration = Registration::default();
-    let name = |input: &Input| plan.scene.parts[input.part].name.clone();
-    if let Some(to) = &register.to {
-        let pair = Pair::on_reference(plan, to)?;
-        let found = run(&pair, &register.options, to.scene.role)?;
-        for (k, part) in plan.scene.parts.iter().enumerate() {
-            if let Some(correction) = carried(plan, register, &to.scene.input, found.correction, k)? {
-                registration.corrections.insert(part.name.clone(), correction);
-            }
+/// Reading faults, and [`SurveyError`] when the evidence is weak and must not be.
+pub fn measure(plan: &ScenePlan) -> Result<(Option<Registration>, Vec<Warning>)> {
+    let Some(register) = &plan.register else { return Ok((None, Vec::new())) };
+    let skip = plan.pipeline.coregistration.as_ref().is_some_and(|c| c.on_weak == OnWeak::Skip);
+    let mut warnings = Vec::new();
+    let mut allow = |e: Error, consequence: &str| -> Result<String> {
+        if !skip || e.detail::<SurveyError>().is_none() {
+            return Err(e);
         }
-        registration.reference_sha256 = Some(to.digest.clone());
-        registration.reference_band = Some(to.band.clone());
-        registration.band = Some(to.scene.role);
-        registration.part = Some(name(&to.scene.input));
-        registration.to_reference = Some(found);
+        let reason = crate::error::chain(&e);
+        let message = format!("{reason}; {consequence}");
+        warnings.push(Warning { code: Code::CoregistrationSkipped, message });
+        Ok(reason)
+    };
+    let mut registration = Registration::default();
+    if let Some(to) = &register.to {
+        match run(&Pair::on_reference(plan, to)?, &register.options, to.scene.role, None) {
+            Ok(found) => on_reference(plan, register, to, found, &mut registration)?,
+            Err(e) => registration.skipped = Some(allow(e, "its products lie where its sensor model puts them")?),
+        }
     }
-    if let Some((below, above)) = &register.between {
-        let so_far = |input: &Input| registration.correction(&name(input));
-        let fixed = Input { placement: below.input.placement.corrected(so_far(&below.input)), ..below.input.clone() };
-        let moved = RegisterInput {
-            input: Input { placement: above.input.placement.corrected(so_far(&above.input)), ..above.input.clone() },
-            role: above.role,
-            outline: above.outline.clone(),
-        };
-        let pair = Pair::on_part(plan, &fixed, &moved)?;
-        let pixel = pair.pixel_m();
-        let options = Options { max_shift_m: BETWEEN_PX * pixel, ..register.options };
-        let found = run(&pair, &options, above.role)?;
-        let all = so_far(&above.input).then(found.correction);
-        registration.corrections.insert(name(&above.input), all);
-        registration.between_bands = Some([below.role, above.role]);
-        registration.between_parts = Some(found);
+    for (below, above) in register.between.iter().flat_map(|b| b.moved.iter().map(|m| (&b.fixed, m))) {
+        let so_far = registration.correction(&above.input.name);
+        let fixed = below.corrected(registration.correction(&below.input.name));
+        let moved = above.corrected(so_far);
+        let pair = Pair::on_part(plan, &fixed.input, &moved)?;
+        let options = Options { max_shift_m: BETWEEN_PX * pair.pixel_m(), ..register.options };
+        let mut laid =
+            Laid { part: above.input.name.clone(), band: above.role, on: below.role, found: None, skipped: None };
+        match run(&pair, &options, above.role, Some(below.role)) {
+            Ok(found) => {
+                registration.corrections.insert(laid.part.clone(), so_far.then(found.correction));
+                laid.found = Some(found);
+            }
+            Err(e) => laid.skipped = Some(allow(e, "it is left where it lies")?),
+        }
+        registration.between_parts.push(laid);
     }
-    Ok(Some(registration))
+    Ok((Some(registration), warnings))
 }
 
-fn run(pair: &Pair<'_>, options: &Options, role: Role) -> Result<Found> {
-    let within = |e: Error| e.within(|c| (c.stage, c.band) = (Some("survey"), Some(role.to_string())));
-    coregister::measure(pair, options).map_err(|failure| match failure {
-        Failure::View(e) => within(e),
-        Failure::Weak(e) => within(e.into()),
-    })
+/// Notes what was found of a scene on its reference, with the corrections of all that follows.
+fn on_reference(
+    plan: &ScenePlan,
+    register: &Register,
+    to: &ToReference,
+    found: Found,
+    registration: &mut Registration,
+) -> Result<()> {
+    for input in plan.layers.iter().flat_map(|l| &l.inputs).chain(register.inputs().map(|i| &i.input)) {
+        if !registration.corrections.contains_key(&input.name)
+            && let Some(correction) = carried(plan, &to.scene.input, found.correction, input)?
+        {
+            registration.corrections.insert(input.name.clone(), correction);
+        }
+    }
+    registration.reference_sha256 = Some(to.digest.clone());
+    registration.reference_band = Some(to.band.clone());
+    registration.band = Some(to.scene.role);
+    registration.part = Some(to.scene.input.name.clone());
+    registration.to_reference = Some(found);
+    Ok(())
+}
+
+/// Compares a band with the reference, or with another band, `on`.
+fn run(pair: &Pair<'_>, options: &Options, band: Role, on: Option<Role>) -> Result<Found> {
+    let found = coregister::measure(pair, options).map_err(|failure| match failure {
+        Failure::View(e) => e,
+        Failure::Weak(e) => match on {
+            Some(on) => e.between(band, on).into(),
+            None => e.into(),
+        },
+    });
+    found.within(|c| (c.stage, c.band) = (Some("survey"), Some(band.to_string())))
 }
 
 impl ScenePlan {
@@ -152,23 +201,6 @@ impl ScenePlan {
     }
 }
 
-/// Measures, or says in a warning why the scene stays where it is, if the pipeline allows that.
-///
-/// # Errors
-/// Those of [`measure`].
-pub fn measure_or_skip(plan: &ScenePlan) -> Result<(Option<Registration>, Option<Warning>)> {
-    let skip = plan.pipeline.coregistration.as_ref().is_some_and(|c| c.on_weak == crate::config::OnWeak::Skip);
-    match measure(plan) {
-        Err(e) if skip && e.detail::<SurveyError>().is_some() => {
-            let reason = crate::error::chain(&e);
-            let message = format!("{reason}; its products lie where its sensor model puts them");
-            let left = Registration { skipped: Some(reason), ..Registration::default() };
-            Ok((Some(left), Some(Warning { code: Code::CoregistrationSkipped, message })))
-        }
-        other => other.map(|found| (found, None)),
-    }
-}
-
 /// Puts corrections into the placements of a plan, and moves its outline.
 ///
 /// # Errors
@@ -180,9 +212,8 @@ pub fn settle(plan: &mut ScenePlan, survey: &Survey) -> Result<()> {
         plan.outline = outline;
     }
     let mut sensors = Vec::new();
-    let names: Vec<String> = plan.scene.parts.iter().map(|p| p.name.clone()).collect();
     for input in plan.layers.iter_mut().flat_map(|l| &mut l.inputs) {
-        if let Some(correction) = names.get(input.part).and_then(|n| registration.corrections.get(n)) {
+        if let Some(correction) = registration.corrections.get(&input.name) {
             input.placement = input.placement.corrected(*correction);
             if let Placement::Sensor(sensor) = &input.placement {
                 let part = &plan.scene.parts[input.part];
@@ -193,12 +224,12 @@ pub fn settle(plan: &mut ScenePlan, survey: &Survey) -> Result<()> {
     still_covers(&plan.terrain, &sensors).within(|c| c.stage = Some("geometry"))
 }
 
-/// The outline of the scene, moved by what the middle of its first corrected part is moved by.
+/// The outline of the scene, moved by what the middle of the first that is corrected is moved by.
 fn moved_outline(plan: &ScenePlan, registration: &Registration) -> Result<Option<Vec<(f64, f64)>>> {
     let height = plan.middle_height_m();
     for input in plan.layers.iter().flat_map(|l| &l.inputs) {
         let part = &plan.scene.parts[input.part];
-        let Some(correction) = registration.corrections.get(&part.name) else { continue };
+        let Some(correction) = registration.corrections.get(&input.name) else { continue };
         let middle = (part.cols as f64 / 2.0, part.rows as f64 / 2.0);
         let before = input.placement.ground(middle, height)?;
         let after = input.placement.corrected(*correction).ground(middle, height)?;

@@ -108,12 +108,15 @@ impl<'a> Pair<'a> {
         Self::new(plan, below, &to.scene, reference.crs(), reference.transform(), base, Some(reference.window()))
     }
 
-    /// A part on another one, on a lattice of the products' system with pixels like the coarser of them.
+    /// A part on another one, on a lattice of the products' system whose pixels are on the ground like those of the coarser of
+    /// them.
     pub(super) fn on_part(plan: &'a ScenePlan, below: &'a Input, above: &'a RegisterInput) -> Result<Self> {
         let pixel = above.input.pixel_area_m2.max(below.pixel_area_m2).sqrt();
         let ring = crate::geometry::ortho::to_crs(&above.outline, &plan.crs)?;
         let corner = |f: fn(&(f64, f64)) -> f64| ring.iter().map(f).fold(f64::INFINITY, f64::min).floor();
-        let fine = GeoTransform::north_up(corner(|p| p.0), corner(|p| p.1), pixel);
+        let corner = GeoTransform::north_up(corner(|p| p.0), corner(|p| p.1), 1.0);
+        let [across, down] = size_m(&plan.crs, corner, &above.outline)?;
+        let fine = GeoTransform { dx_col: pixel / across, dy_row: -pixel / down, ..corner };
         Self::new(plan, Below::Part(below), above, &plan.crs, fine, 1, None)
     }
 
@@ -167,6 +170,22 @@ impl<'a> Pair<'a> {
         let mean = |(s, n): (&f64, &u32)| if *n >= enough { (s / f64::from(*n)) as f32 } else { f32::NAN };
         Ok(sums.iter().zip(&counts).map(mean).collect())
     }
+
+    /// How steep an image is in a window of the lattice, by central differences. What is bright in one band may be dark in
+    /// another: crops in near infrared and red. Their edges are the same.
+    ///
+    /// # Reference
+    /// Irani and Anandan 1998, robust multi-sensor image alignment, for comparing what does not know the sign of a contrast.
+    fn steepness(&self, input: &Input, window: Window, step: usize) -> Result<Vec<f32>> {
+        let around = window.grow(1);
+        let image = self.render(input, around, step)?;
+        let at = |k: usize| {
+            let middle = (k / window.cols + 1) * around.cols + k % window.cols + 1;
+            let across = image[middle + 1] - image[middle - 1];
+            across.hypot(image[middle + around.cols] - image[middle - around.cols])
+        };
+        Ok((0..window.pixels()).map(at).collect())
+    }
 }
 
 impl View for Pair<'_> {
@@ -195,13 +214,14 @@ impl View for Pair<'_> {
     }
 
     fn cut(&self, window: Window, step: usize, correction: Correction) -> Result<(Vec<f32>, Vec<f32>)> {
-        let below = match self.below {
-            Below::Raster(reference) => reference.mean(window, step * self.base)?,
-            Below::Part(input) => self.render(input, window, step)?,
-        };
         let input = &self.above.input;
         let input = Input { placement: input.placement.corrected(correction), ..input.clone() };
-        Ok((below, self.render(&input, window, step)?))
+        match self.below {
+            Below::Raster(reference) => {
+                Ok((reference.mean(window, step * self.base)?, self.render(&input, window, step)?))
+            }
+            Below::Part(below) => Ok((self.steepness(below, window, step)?, self.steepness(&input, window, step)?)),
+        }
     }
 
     fn image(&self, col: f64, row: f64) -> Result<Option<(f64, f64)>> {

@@ -17,7 +17,7 @@ use crate::grid::cell::Tiling;
 use crate::grid::{Crs, GeoTransform, ground_area_m2, pixel_area_m2};
 use crate::product::{Encoding, NightBand, Product, Program, ShownBand, indices};
 use crate::read::Raster;
-use crate::scene::{Code, Part, Role, Scene, SensorModel, Warning};
+use crate::scene::{Band, Code, Part, Role, Scene, SensorModel, Warning};
 
 /// Source pixels along a product's pixel from which on interpolation leaves some of them out.
 const COARSE: f64 = 1.5;
@@ -179,10 +179,10 @@ pub fn layers(
         let roles: BTreeSet<Role> = members.iter().flat_map(|(_, _, r)| r.iter().copied()).collect();
         let mut inputs = Vec::new();
         let mut planes = Vec::new();
-        for (k, part) in parts_of(scene, &roles) {
+        for set in band_sets(scene, pipeline).iter().filter(|s| s.bands.iter().any(|b| roles.contains(&b.role))) {
             let first_plane = planes.len();
             let mut bands = Vec::new();
-            for band in part.bands.iter().filter(|b| roles.contains(&b.role)) {
+            for band in set.bands.iter().filter(|b| roles.contains(&b.role)) {
                 let conversion = conversion(band, pipeline.radiometry.level, light, &options(pipeline))
                     .within(|c| (c.stage, c.band) = (Some("calibrate"), Some(band.role.to_string())))?;
                 let raster = match rasters.get(&band.file) {
@@ -201,10 +201,11 @@ pub fn layers(
                     provenance: conversion.provenance,
                 });
             }
-            inputs.push(Input { first_plane, bands, ..placed(k, part, pipeline, ground, pixel)? });
+            inputs.push(Input { first_plane, bands, ..placed(set, pipeline, ground, pixel)? });
         }
         let interpolated = !native && pipeline.geometry.resampling != Resampling::Average;
-        for input in inputs.iter().filter(|_| interpolated) {
+        let mut told = BTreeSet::new();
+        for input in inputs.iter().filter(|i| interpolated && told.insert(i.part)) {
             let pixel_m = ground.product_m(pixel);
             let ratio = pixel_m / input.pixel_area_m2.sqrt();
             if ratio > COARSE {
@@ -240,9 +241,42 @@ pub fn layers(
     Ok(layers)
 }
 
-/// Part `k` of a scene, without bands, for products of this pixel size.
-fn placed(k: usize, part: &Part, pipeline: &Pipeline, ground: &Ground, pixel: f64) -> Result<Input> {
+/// Bands that are moved together.
+pub struct BandSet<'a> {
+    /// What is moved: the name of a part, with that of the band where it is moved alone.
+    pub name: String,
+    /// The bands, in the order of the file.
+    pub bands: Vec<&'a Band>,
+    /// Their part, and its position in the scene.
+    part: (usize, &'a Part),
+}
+
+impl BandSet<'_> {
+    /// What its bands are.
+    pub fn roles(&self) -> Vec<Role> {
+        self.bands.iter().map(|b| b.role).collect()
+    }
+}
+
+/// The bands of a scene, as they are moved: part by part; each by itself where the scene has a single part and the pipeline
+/// asks that bands be laid on each other.
+pub fn band_sets<'a>(scene: &'a Scene, pipeline: &Pipeline) -> Vec<BandSet<'a>> {
+    let asked = pipeline.coregistration.as_ref().is_some_and(|c| c.band_to_band == Some(true));
+    if let ([part], true) = (scene.parts.as_slice(), asked) {
+        let alone =
+            |b: &'a Band| BandSet { name: format!("{} {}", part.name, b.role), bands: vec![b], part: (0, part) };
+        return part.bands.iter().map(alone).collect();
+    }
+    let whole =
+        |part: (usize, &'a Part)| BandSet { name: part.1.name.clone(), bands: part.1.bands.iter().collect(), part };
+    scene.parts.iter().enumerate().map(whole).collect()
+}
+
+/// The place of some bands, without any, for products of this pixel size.
+fn placed(set: &BandSet, pipeline: &Pipeline, ground: &Ground, pixel: f64) -> Result<Input> {
+    let (k, part) = set.part;
     Ok(Input {
+        name: set.name.clone(),
         part: k,
         first_plane: 0,
         bands: Vec::new(),
@@ -262,8 +296,9 @@ pub fn input(
     light: Option<&Illumination>,
 ) -> Result<Input> {
     let missing = || EngineError::NotCompared { role, has: has(scene) };
-    let (k, part) = parts_of(scene, &BTreeSet::from([role])).into_iter().next().ok_or_else(missing)?;
-    let band = part.bands.iter().find(|b| b.role == role).ok_or_else(missing)?;
+    let sets = band_sets(scene, pipeline);
+    let found = sets.iter().find_map(|set| Some((set, set.bands.iter().find(|b| b.role == role)?)));
+    let (set, band) = found.ok_or_else(missing)?;
     let conversion = conversion(band, Level::Dn, light, &options(pipeline))?;
     let bands = vec![InputBand {
         raster: Arc::new(Raster::open(&band.file)?),
@@ -271,7 +306,7 @@ pub fn input(
         linear: conversion.linear,
         provenance: conversion.provenance,
     }];
-    Ok(Input { bands, ..placed(k, part, pipeline, ground, pipeline.finest())? })
+    Ok(Input { bands, ..placed(set, pipeline, ground, pipeline.finest())? })
 }
 
 fn placement(part: &Part, pipeline: &Pipeline, ground: &Ground, pixel: f64) -> Result<Placement> {

@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 use super::super::EngineError;
 use super::super::plan::{Layer, Terrain};
 use super::super::publish::unwrap;
-use super::super::register::{Register, RegisterInput, ToReference};
+use super::super::register::{Between, Register, RegisterInput, ToReference};
 use super::products::Ground;
-use super::{has, heights_of, part_outline, parts_of, products};
+use super::{has, heights_of, part_outline, products};
 use crate::calibrate::Illumination;
 use crate::catalog::path_from_href;
 use crate::config::coregistration::{Coregistration, ReferenceBand, is_item};
@@ -34,7 +34,9 @@ const CELL_LIMIT: usize = 1000;
 #[derive(Default)]
 pub struct Compared {
     to: Option<(Reference, String, String, Role)>,
-    between: Option<(Role, Role)>,
+    /// The band that others are laid upon, if any are.
+    fixed: Option<Role>,
+    /// The pipeline asks that they be.
     asked: bool,
 }
 
@@ -42,8 +44,8 @@ impl Compared {
     /// Bands of the scene that are compared.
     pub fn roles(&self) -> BTreeSet<Role> {
         // Unless it is asked for, parts are laid on each other where products need both, and then name them themselves.
-        let between = self.between.iter().filter(|_| self.asked).flat_map(|(a, b)| [*a, *b]);
-        self.to.iter().map(|(.., role)| *role).chain(between).collect()
+        let fixed = self.fixed.filter(|_| self.asked);
+        self.to.iter().map(|(.., role)| *role).chain(fixed).collect()
     }
 
     /// Digest of the reference.
@@ -65,13 +67,15 @@ pub fn open(scene: &Scene, pipeline: &Pipeline) -> Result<Compared> {
         Some(path) => Some(reference(scene, section, path, pipeline).within(|c| c.stage = Some("survey"))?),
         None => None,
     };
-    let roles = scene.roles();
-    let part_of = |role: Role| scene.parts.iter().position(|p| p.bands.iter().any(|b| b.role == role));
-    let sharp = Some(Role::Pan).filter(|r| roles.contains(r));
-    let above = PREFERRED[1..].iter().copied().find(|r| roles.contains(r) && part_of(*r) != part_of(Role::Pan));
-    let between =
-        sharp.zip(above).filter(|_| section.band_to_band != Some(false) && pipeline.geometry.mode != Mode::Native);
-    Ok(Compared { to, between, asked: section.band_to_band == Some(true) })
+    // What was laid on the reference stays.
+    let fixed = to.as_ref().map(|(.., role)| *role).or(preferred(&scene.roles()));
+    let fixed = fixed.filter(|_| section.band_to_band != Some(false) && pipeline.geometry.mode != Mode::Native);
+    Ok(Compared { to, fixed, asked: section.band_to_band == Some(true) })
+}
+
+/// The best band to compare among some.
+fn preferred(roles: &[Role]) -> Option<Role> {
+    PREFERRED.into_iter().chain(Role::ALL.iter().copied()).find(|r| roles.contains(r))
 }
 
 fn reference(
@@ -103,7 +107,7 @@ fn choose(scene: &Scene, section: &Coregistration, path: &Path, names: &[String]
     let unfit =
         |reason: String| -> Result<(Role, usize)> { Err(ReadError::Unfit { path: path.to_owned(), reason }.into()) };
     let named = |name: &str| names.iter().position(|n| n == name);
-    let first = PREFERRED.into_iter().chain(Role::ALL.iter().copied()).find(|r| roles.contains(r));
+    let first = preferred(&roles);
     if let Some(role) = section.band.filter(|r| !roles.contains(r)) {
         return Err(EngineError::NotCompared { role, has: has(scene) }.into());
     }
@@ -219,17 +223,15 @@ pub fn of_scene(
         Some((reference, digest, band, role)) => Some(ToReference { reference, digest, band, scene: side(role)? }),
         None => None,
     };
-    let together = layers.iter().any(|l| l.inputs.len() > 1);
-    let between = match compared.between.filter(|_| compared.asked || together) {
-        // What was laid on the reference stays, and the other follows.
-        Some((sharp, other))
-            if to
-                .as_ref()
-                .is_some_and(|t| parts_of(scene, &[other].into()).iter().any(|(k, _)| *k == t.scene.input.part)) =>
-        {
-            Some((side(other)?, side(sharp)?))
+    let needed = layers.iter().filter(|l| compared.asked || (l.inputs.len() > 1 && l.roles.contains(&Role::Pan)));
+    let needed: BTreeSet<&str> = needed.flat_map(|l| &l.inputs).map(|i| i.name.as_str()).collect();
+    let between = match compared.fixed {
+        Some(fixed) => {
+            let sets = products::band_sets(scene, pipeline).into_iter().filter(|s| needed.contains(s.name.as_str()));
+            let moved = sets.map(|s| s.roles()).filter(|r| !r.contains(&fixed)).filter_map(|r| preferred(&r));
+            let moved = moved.map(side).collect::<Result<Vec<_>>>()?;
+            if moved.is_empty() { None } else { Some(Between { fixed: side(fixed)?, moved }) }
         }
-        Some((sharp, other)) => Some((side(sharp)?, side(other)?)),
         None => None,
     };
     let options = Options {

@@ -86,6 +86,23 @@ pub struct Found {
     pub windows: Vec<Compared>,
 }
 
+/// How a part, or a single band, was laid on a band of another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Laid {
+    /// What was moved: the name of a part, or that of the only part and the band.
+    pub part: String,
+    /// The band of it that was compared.
+    pub band: Role,
+    /// The band it was compared with, which stayed.
+    pub on: Role,
+    /// How it lay on that, after both were laid on the reference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<Found>,
+    /// Why it was not moved, where the evidence was too weak and the pipeline goes on without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+}
+
 /// All that was found of a scene, part by part.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Registration {
@@ -104,22 +121,19 @@ pub struct Registration {
     /// How that lies on the reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_reference: Option<Found>,
-    /// Bands by which one part was laid on another: of the one that stayed, and of the one that was moved.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub between_bands: Option<[Role; 2]>,
-    /// How the one lay on the other, after both were laid on the reference.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub between_parts: Option<Found>,
-    /// What is done to the image positions of each part, by its name.
+    /// How parts, or the bands of the only one, were laid on one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub between_parts: Vec<Laid>,
+    /// What is done to the image positions of each part, or band that was moved alone, by its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub corrections: BTreeMap<String, Correction>,
-    /// Why nothing is done, where the evidence was too weak and the pipeline goes on without.
+    /// Why the scene was not laid on the reference, where the evidence was too weak and the pipeline goes on without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
 }
 
 impl Registration {
-    /// The correction of a part.
+    /// The correction of a part or band.
     pub fn correction(&self, part: &str) -> Correction {
         self.corrections.get(part).copied().unwrap_or(Correction::IDENTITY)
     }
@@ -128,6 +142,7 @@ impl Registration {
     #[must_use]
     pub fn summary(&self) -> Self {
         let brief = |f: &Option<Found>| f.as_ref().map(|f| Found { windows: Vec::new(), ..f.clone() });
-        Self { to_reference: brief(&self.to_reference), between_parts: brief(&self.between_parts), ..self.clone() }
+        let between_parts = self.between_parts.iter().map(|l| Laid { found: brief(&l.found), ..l.clone() }).collect();
+        Self { to_reference: brief(&self.to_reference), between_parts, ..self.clone() }
     }
 }

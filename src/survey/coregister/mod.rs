@@ -20,9 +20,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::fit::Tie;
-pub use self::found::{Compared, Found, Registration, Verdict};
+pub use self::found::{Compared, Found, Laid, Registration, Verdict};
 pub use self::phase::Correlator;
-use super::SurveyError;
+use super::{SurveyError, Windows};
 use crate::grid::Window;
 use crate::scene::rpc::Correction;
 
@@ -325,7 +325,7 @@ fn count(all: &[Evidence], verdict: Verdict) -> usize {
 
 fn weak(all: &[Evidence], used: usize, options: &Options, pixel_m: f64) -> SurveyError {
     let clear = all.iter().filter(|e| e.tie.is_some()).count();
-    SurveyError::Unregistered {
+    let windows = Windows {
         pixel_m,
         tried: all.len(),
         agree: used,
@@ -335,7 +335,8 @@ fn weak(all: &[Evidence], used: usize, options: &Options, pixel_m: f64) -> Surve
         featureless: count(all, Verdict::Featureless),
         unclear: count(all, Verdict::Unclear),
         far: count(all, Verdict::Far),
-    }
+    };
+    SurveyError::Unregistered { windows }
 }
 
 fn summary<V: View>(view: &V, options: &Options, all: &[Evidence], correction: Correction) -> Found {

@@ -124,7 +124,7 @@ fn what_is_no_evidence_is_refused_with_numbers() {
     let flat = refused(Fake { cloud: 1.0, noise: 0.0, ..Fake::new(Correction::IDENTITY) }, &OPTIONS);
     assert!(flat.to_string().contains("show the same everywhere"), "{flat}");
     let noise = refused(Fake { contrast: 0.0, noise: 5.0, ..Fake::new(Correction::IDENTITY) }, &OPTIONS);
-    assert!(matches!(noise, SurveyError::Unregistered { unclear, .. } if unclear > 2), "{noise:?}");
+    assert!(matches!(noise, SurveyError::Unregistered { windows } if windows.unclear > 2), "{noise:?}");
     let far = refused(Fake::new(Correction::shift(60.0, 0.0)), &Options { max_shift_m: 90.0, ..OPTIONS });
     assert!(matches!(far, SurveyError::ShiftTooLarge { found_m, .. } if (found_m - 94.8).abs() < 1.0), "{far:?}");
 }
