@@ -48,7 +48,7 @@ pub struct Input {
     /// `collect`.
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     pub cells: Vec<String>,
-    /// Make only cells that touch the shapes of this vector file (GeoJSON, GeoPackage, …); they are not cut at its edges.
+    /// Make only cells that touch the shapes of this vector file (GeoJSON, GeoPackage, Shapefile, FlatGeobuf, KML, GML); they are not cut at its edges.
     #[arg(long, value_name = "FILE")]
     pub aoi: Option<PathBuf>,
     /// Take only the scenes that fall to run K of N runs over one list: each takes about one in N, chosen by the scenes' ids.

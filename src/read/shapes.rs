@@ -12,7 +12,10 @@ use crate::grid::Crs;
 /// Most corners of the shapes of one file.
 const MAX_CORNERS: usize = 1_000_000;
 
-/// The geometries of a vector file: GeoJSON, GeoPackage, Shapefile and everything else the linked GDAL reads.
+/// GDAL's drivers for shapes: formats that fields and borders are given away in, and nothing that names other files.
+const VECTORS: &[&str] = &["GeoJSON", "GPKG", "ESRI Shapefile", "FlatGeobuf", "LIBKML", "KML", "GML"];
+
+/// The geometries of a vector file: GeoJSON, GeoPackage, Shapefile, FlatGeobuf, KML or GML.
 #[derive(Debug)]
 pub struct Shapes {
     path: PathBuf,
@@ -30,6 +33,7 @@ impl Shapes {
         let refused = |reason: &str| ReadError::Shapes { path: path.to_owned(), reason: reason.to_owned() };
         let options = DatasetOptions {
             open_flags: GdalOpenFlags::GDAL_OF_READONLY | GdalOpenFlags::GDAL_OF_VECTOR,
+            allowed_drivers: Some(VECTORS),
             ..DatasetOptions::default()
         };
         let dataset = Dataset::open_ex(path, options).map_err(failed)?;
@@ -96,6 +100,21 @@ mod tests {
         let [(crs, geometries)] = shapes.layers() else { panic!("one layer") };
         assert!(crs.is_geographic());
         assert_eq!(geometries[0].bounding_rect().unwrap().min(), geo::coord! { x: 125.0, y: 43.0 });
+    }
+
+    #[test]
+    fn what_names_other_files_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let point = r#"{"type":"Point","coordinates":[125.0,43.0]}"#;
+        std::fs::write(at("a.geojson"), point).unwrap();
+        assert!(Shapes::open(&at("a.geojson")).is_ok());
+        let source = format!("<SrcDataSource>{}</SrcDataSource>", at("a.geojson").display());
+        let layer = format!("<OGRVRTDataSource><OGRVRTLayer name=\"a\">{source}</OGRVRTLayer></OGRVRTDataSource>");
+        for name in ["a.vrt", "b.geojson"] {
+            std::fs::write(at(name), &layer).unwrap();
+            assert!(matches!(Shapes::open(&at(name)), Err(ReadError::Open { .. })), "{name}");
+        }
     }
 
     #[test]
