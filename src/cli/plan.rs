@@ -34,7 +34,13 @@ pub fn run(args: &Args) -> Outcome {
         scenes.retain(|given| shard.takes(given.id()));
     }
     let total = scenes.len();
-    let store = pipeline.output.url.as_deref().map(store::open).transpose()?;
+    // Nothing else here needs the output.
+    let is_upon = pipeline.coregistration.as_ref().is_some_and(|c| c.reference_scene.is_some());
+    let store = pipeline.output.url.as_deref().filter(|_| is_upon).map(store::open).transpose()?;
+    if is_upon && store.is_none() {
+        eprintln!("error: no output, in which `coregistration.reference_scene` is looked for: give --output URL");
+        return Err(Failure::Code(1));
+    }
     let mut upon = match &store {
         Some(store) => Upon::of(&pipeline, &**store)?,
         None => None,

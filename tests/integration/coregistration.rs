@@ -211,6 +211,10 @@ fn scenes_of_a_run_are_laid_on_one_of_them() {
     assert_eq!(again["totals"]["cells_written"], 0);
 
     // Without it there is nothing to be laid upon.
+    let plan = |more: &[&str]| desk.fieldglow([&["plan", "pipeline.toml", "second"], more].concat());
+    plan(&["--output", "both"]).ends_with(0);
+    plan(&["--output", "none"]).ends_with(3).says(&["has 0, not one"]);
+    plan(&[]).ends_with(1).says(&["no output"]);
     let (said, report) = report(&desk, "none", &laid, &second, &[]);
     said.ends_with(3).says(&["coregistration.reference_scene", id, "has 0, not one"]);
     assert_eq!(report["scenes"][0]["error"]["code"], "engine/upon-missing");
