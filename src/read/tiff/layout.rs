@@ -201,13 +201,14 @@ impl Layout {
             // A plain one may be longer than its samples, never shorter.
             let enough = is_packed || *count >= self.block_rows(k) as u64 * row;
             let is_there = *offset > 0 && *count > 0;
-            (is_there || may_lack) && enough && (!is_packed || *count <= most_packed(whole))
+            // GDAL asks for the bytes alone whether it is there.
+            let is_lacking = *count == 0 && may_lack;
+            (is_there || is_lacking) && enough && (!is_packed || *count <= most_packed(whole))
         };
         if !self.offsets.iter().zip(counts).enumerate().all(sane) {
             return None;
         }
-        let bytes = |(offset, count): (&u64, &u64)| if *offset > 0 { *count as u32 } else { 0 };
-        Some(if is_packed { self.offsets.iter().zip(counts).map(bytes).collect() } else { Vec::new() })
+        Some(if is_packed { counts.iter().map(|n| *n as u32).collect() } else { Vec::new() })
     }
 
     /// Blocks beside each other.
