@@ -32,6 +32,7 @@ oracle averages.py "$binary" "$work"
 oracle night_truth.py "$binary" "$work"
 oracle coregistration.py "$binary" "$work" ${data:+--ventoux "$data/vhr_rpc"}
 oracle pansharpen.py "$binary" "$work" --resampling cubic ${data:+--data "$data"}
+oracle pansharpen.py "$binary" "$work" --resampling lanczos ${data:+--data "$data"}
 oracle determinism.py "$binary" "$work"
 oracle cog_matrix.py "$binary" "$work"
 oracle many_archives.py "$binary" "$work"
