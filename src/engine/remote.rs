@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use url::Url;
 
 use super::EngineError;
-use crate::config::{ConfigError, Mistake, Pipeline, place};
+use crate::config::{Pipeline, place};
 use crate::error::Result;
 use crate::scene::{Finder, Object, Objects, Scratch, Stores};
 use crate::store::{self, Environment, Source, Threads};
@@ -30,10 +30,8 @@ pub struct Fetched {
 /// [`EngineError::Fetch`]: one is not there, or cannot be read.
 pub fn fetch(pipeline: &mut Pipeline, mut finder: Finder) -> Result<Fetched> {
     for (key, file) in pipeline.files_mut() {
-        let Some(url) = place::url(file) else { continue };
-        let mistakes =
-            |problem| ConfigError::Mistakes { path: file.clone(), mistakes: vec![Mistake::new(key, problem)] };
-        let url = url.map_err(mistakes)?;
+        // What is no URL that can be read was a mistake of the file already.
+        let Some(Ok(url)) = place::url(file) else { continue };
         *file = finder.fetch(&url).map_err(|source| EngineError::Fetch { key, source: Box::new(source) })?;
     }
     Ok(Fetched { _finder: finder })

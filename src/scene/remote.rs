@@ -95,7 +95,7 @@ impl Finder {
     pub fn fetch(&mut self, url: &Url) -> error::Result<PathBuf> {
         let container = self.mirror_of(url)?;
         let Some(mirror) = container.mirror() else {
-            return Err(ArchiveError::RemoteAbsent { url: url.to_string() }.into());
+            return Err(error::Error::bug("a URL that stands for no bucket or server"));
         };
         let name = name_in(mirror, url)?;
         if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
