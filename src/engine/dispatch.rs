@@ -161,13 +161,7 @@ pub fn run(
             let outcome = match given {
                 Given::Delivery(delivery) => {
                     let own = upon.as_mut().map_or_else(|| Ok(Arc::clone(pipeline)), |u| u.pipeline(delivery.id()));
-                    match own {
-                        Ok(own) => dispatcher.scene(&delivery, &own, &mut tally),
-                        Err(error) => {
-                            let id = delivery.id().to_owned();
-                            SceneOutcome::failed(id.clone(), &error.within(|c| c.scene = Some(id)))
-                        }
-                    }
+                    dispatcher.scene(&delivery, own, &mut tally)
                 }
                 Given::Unreadable { path, error } => SceneOutcome::failed(path, &error),
             };
@@ -230,19 +224,19 @@ struct Dispatcher<'a> {
 }
 
 impl Dispatcher<'_> {
-    fn scene(&self, delivery: &Delivery, pipeline: &Arc<Pipeline>, tally: &mut Tally) -> SceneOutcome {
+    fn scene(&self, delivery: &Delivery, pipeline: Result<Arc<Pipeline>>, tally: &mut Tally) -> SceneOutcome {
         let started = Instant::now();
         let mut outcome = SceneOutcome::new(delivery.id().to_owned());
         // What was unpacked stays until the scene is done.
         let mut unpacked = Unpacked::default();
-        let opened = delivery.unpack().and_then(|files| {
-            unpacked = files;
-            delivery.open()
+        let opened = pipeline.and_then(|pipeline| {
+            unpacked = delivery.unpack()?;
+            Ok((delivery.open()?, pipeline))
         });
         outcome.unpacked_bytes = unpacked.bytes();
         // Should it fail from here on, what is odd about it may be why.
-        outcome.warnings = opened.as_ref().map(|scene| scene.warnings.clone()).unwrap_or_default();
-        let result = opened.and_then(|scene| resolve(scene, pipeline)).and_then(|plan| {
+        outcome.warnings = opened.as_ref().map(|(scene, _)| scene.warnings.clone()).unwrap_or_default();
+        let result = opened.and_then(|(scene, pipeline)| resolve(scene, &pipeline)).and_then(|plan| {
             if !tally.acquisitions.insert(plan.acquisition.clone()) {
                 return Err(EngineError::SameAcquisition { acquisition: plan.acquisition }.into());
             }
