@@ -57,6 +57,13 @@ fn kernels(c: &mut Criterion) {
     }
 
     let mut states = vec![0u16; PIXELS];
+    let shape = pyramid::Shape { rows: ROWS, cols: COLS, stride: 1 };
+    let mut half = vec![0u16; shape.halved().samples()];
+    group.bench_function("bits_u16", |b| b.iter(|| pyramid::bits_u16(black_box(&states), shape, 1, &mut half)));
+    let mut side_by_side = planes.clone();
+    group.bench_function("mark_pixels", |b| {
+        b.iter(|| state::mark_pixels(black_box(&mut side_by_side), 4, 0.0, 4095.0, &mut states));
+    });
     group.bench_function("mark_invalid", |b| b.iter(|| state::mark_invalid(black_box(&planes), &mut states)));
 
     let (rows, cols) = (ROWS + 20, COLS + 40);

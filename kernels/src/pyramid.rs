@@ -103,14 +103,26 @@ macro_rules! average_integer {
                     *c += i32::from(valid);
                 }
             }
-            /// Pairs of pixels of `S` samples.
+            /// Pixels of `stride` samples above two rows of valid ones.
             #[inline(always)]
-            fn pairs<const S: usize>(sums: &[i32], counts: &[i32], nodata: $t, out: &mut [$t]) {
-                let (sums, counts) = (sums.chunks_exact(2 * S), counts.chunks_exact(2 * S));
-                for ((o, s), c) in out.chunks_exact_mut(S).zip(sums).zip(counts) {
-                    for b in 0..S {
-                        let count = c[b] + c[S + b];
-                        let mean = rounded(s[b] + s[S + b], count) as $t;
+            fn fours(upper: &[$t], lower: &[$t], stride: usize, sums: &mut [i32], out: &mut [$t]) {
+                for ((s, u), l) in sums.iter_mut().zip(upper).zip(lower) {
+                    *s = i32::from(*u) + i32::from(*l);
+                }
+                for (o, s) in out.chunks_exact_mut(stride).zip(sums.chunks_exact(2 * stride)) {
+                    for b in 0..stride {
+                        o[b] = rounded(s[b] + s[stride + b], 4) as $t;
+                    }
+                }
+            }
+            /// Pixels of `stride` samples above pairs of sums.
+            #[inline(always)]
+            fn pairs(sums: &[i32], counts: &[i32], stride: usize, nodata: $t, out: &mut [$t]) {
+                let (sums, counts) = (sums.chunks_exact(2 * stride), counts.chunks_exact(2 * stride));
+                for ((o, s), c) in out.chunks_exact_mut(stride).zip(sums).zip(counts) {
+                    for b in 0..stride {
+                        let count = c[b] + c[stride + b];
+                        let mean = rounded(s[b] + s[stride + b], count) as $t;
                         o[b] = if count == 0 { nodata } else { mean };
                     }
                 }
@@ -131,34 +143,39 @@ macro_rules! average_integer {
                         let (upper, lower) = rows.split_at(line);
                         for start in (0..line).step_by(piece) {
                             let end = (start + piece).min(line);
+                            let inside = end - start;
+                            let n = inside.div_ceil(2 * stride) * 2 * stride;
+                            let out = &mut out[start / 2..start / 2 + n / 2];
+                            let upper = &upper[start..end];
                             let lower = (!lower.is_empty()).then(|| &lower[start..end]);
-                            let n = (end - start).div_ceil(2 * stride) * 2 * stride;
+                            // Most pieces have no gap. A stride that is known when this is compiled makes vectors of it.
+                            let gapless = lower.filter(|lower| {
+                                n == inside
+                                    && upper
+                                        .iter()
+                                        .zip(*lower)
+                                        .fold(true, |all, (u, l)| all & (*u != nodata) & (*l != nodata))
+                            });
+                            if let Some(lower) = gapless {
+                                let sums = &mut sums[..n];
+                                match stride {
+                                    1 => fours(upper, lower, 1, sums, out),
+                                    3 => fours(upper, lower, 3, sums, out),
+                                    4 => fours(upper, lower, 4, sums, out),
+                                    _ => fours(upper, lower, stride, sums, out),
+                                }
+                                continue;
+                            }
                             // Beyond an odd edge there is nothing to count.
                             counts[..n].fill(0);
                             sums[..n].fill(0);
-                            columns(
-                                &upper[start..end],
-                                lower,
-                                nodata,
-                                &mut sums[..end - start],
-                                &mut counts[..end - start],
-                            );
-                            let out = &mut out[start / 2..start / 2 + n / 2];
+                            columns(upper, lower, nodata, &mut sums[..inside], &mut counts[..inside]);
+                            let (sums, counts) = (&sums[..n], &counts[..n]);
                             match stride {
-                                1 => pairs::<1>(&sums[..n], &counts[..n], nodata, out),
-                                3 => pairs::<3>(&sums[..n], &counts[..n], nodata, out),
-                                4 => pairs::<4>(&sums[..n], &counts[..n], nodata, out),
-                                _ => {
-                                    let groups =
-                                        sums[..n].chunks_exact(2 * stride).zip(counts[..n].chunks_exact(2 * stride));
-                                    for (o, (s, c)) in out.chunks_exact_mut(stride).zip(groups) {
-                                        for (b, o) in o.iter_mut().enumerate() {
-                                            let count = c[b] + c[stride + b];
-                                            let mean = rounded(s[b] + s[stride + b], count) as $t;
-                                            *o = if count == 0 { nodata } else { mean };
-                                        }
-                                    }
-                                }
+                                1 => pairs(sums, counts, 1, nodata, out),
+                                3 => pairs(sums, counts, 3, nodata, out),
+                                4 => pairs(sums, counts, 4, nodata, out),
+                                _ => pairs(sums, counts, stride, nodata, out),
                             }
                         }
                     }
@@ -189,16 +206,52 @@ pub fn average_f32(src: &[f32], shape: Shape, dst: &mut [f32]) {
     });
 }
 
+/// The bits of a pixel above four.
+#[inline(always)]
+fn bits(under: [u16; 4], nodata: u16) -> u16 {
+    let any = under.into_iter().fold(0, |x, y| x | y);
+    let all = under.into_iter().fold(nodata, |x, y| x & y);
+    if all == nodata { nodata } else { any & !nodata }
+}
+
 /// Bits: `nodata` only where every pixel has it, any other bit where some pixel has it.
 pub fn bits_u16(src: &[u16], shape: Shape, nodata: u16, dst: &mut [u16]) {
-    halve(src, shape, dst, |a, b, c, d| {
-        let (mut any, mut all) = (0u16, nodata);
-        for v in [Some(a), b, c, d].into_iter().flatten() {
-            any |= v;
-            all &= v;
+    #[inline(always)]
+    fn pairs(upper: &[u16], lower: &[u16], stride: usize, nodata: u16, out: &mut [u16]) {
+        let under = upper.chunks_exact(2 * stride).zip(lower.chunks_exact(2 * stride));
+        for (o, (u, l)) in out.chunks_exact_mut(stride).zip(under) {
+            for b in 0..stride {
+                o[b] = bits([u[b], u[stride + b], l[b], l[stride + b]], nodata);
+            }
         }
-        if all == nodata { nodata } else { any & !nodata }
-    });
+    }
+    let half = shape.halved();
+    assert!(src.len() == shape.samples() && dst.len() == half.samples(), "sizes agree");
+    let (line, stride) = (shape.cols * shape.stride, shape.stride);
+    if src.is_empty() {
+        return;
+    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for (rows, out) in src.chunks(2 * line).zip(dst.chunks_exact_mut(half.cols * stride)) {
+                // Bits that are counted twice are the same bits: beyond an odd edge stands the last pixel again.
+                let (upper, lower) = rows.split_at(line);
+                let lower = if lower.is_empty() { upper } else { lower };
+                match stride {
+                    1 => pairs(upper, lower, 1, nodata, out),
+                    _ => pairs(upper, lower, stride, nodata, out),
+                }
+                if shape.cols % 2 == 1 {
+                    let last = line - stride..line;
+                    let under = upper[last.clone()].iter().zip(&lower[last]);
+                    for (o, (u, l)) in out[(half.cols - 1) * stride..].iter_mut().zip(under) {
+                        *o = bits([*u, *u, *l, *l], nodata);
+                    }
+                }
+            }
+        },
+    );
 }
 
 #[cfg(test)]
@@ -254,19 +307,43 @@ mod tests {
         {
             let shape = Shape { rows, cols, stride };
             let hash = |i: usize| (i as u32).wrapping_mul(2_654_435_761) >> 13;
-            let src: Vec<i16> =
-                (0..shape.samples()).map(|i| if hash(i) % 5 < 2 { n } else { hash(i + 9) as i16 }).collect();
+            // With gaps everywhere, without any, and with one at the end.
+            for gap in
+                [&|i: usize| hash(i) % 5 < 2, &|_| false, &|i| i + 1 == shape.samples()] as [&dyn Fn(usize) -> bool; 3]
+            {
+                let value = |i: usize| (hash(i + 9) as i16).max(n + 1);
+                let src: Vec<i16> = (0..shape.samples()).map(|i| if gap(i) { n } else { value(i) }).collect();
+                let half = shape.halved();
+                let mut dst = vec![0i16; half.samples()];
+                average_i16(&src, shape, n, &mut dst);
+                for (i, found) in dst.iter().enumerate() {
+                    let (r, c, b) = (i / stride / half.cols, i / stride % half.cols, i % stride);
+                    let under = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(y, x)| (2 * r + y, 2 * c + x));
+                    let inside = under.into_iter().filter(|(r, c)| *r < rows && *c < cols);
+                    let sample = |(r, c)| src[(r * cols + c) * stride + b];
+                    let valid: Vec<f64> = inside.map(sample).filter(|v| *v != n).map(f64::from).collect();
+                    let mean = (valid.iter().sum::<f64>() / valid.len() as f64).round_ties_even();
+                    assert_eq!(*found, if valid.is_empty() { n } else { mean as i16 }, "{shape:?} {i}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_size_and_number_of_bands_keeps_bits() {
+        for (rows, cols, stride) in [(1, 1, 1), (2, 3, 1), (5, 1, 2), (7, 401, 1), (4, 130, 1), (3, 51, 3)] {
+            let shape = Shape { rows, cols, stride };
+            let src: Vec<u16> = (0..shape.samples()).map(|i| [1, 1, 0x100, 0, 0x200][i * 7919 % 5]).collect();
             let half = shape.halved();
-            let mut dst = vec![0i16; half.samples()];
-            average_i16(&src, shape, n, &mut dst);
+            let mut dst = vec![9u16; half.samples()];
+            bits_u16(&src, shape, 1, &mut dst);
             for (i, found) in dst.iter().enumerate() {
                 let (r, c, b) = (i / stride / half.cols, i / stride % half.cols, i % stride);
                 let under = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(y, x)| (2 * r + y, 2 * c + x));
                 let inside = under.into_iter().filter(|(r, c)| *r < rows && *c < cols);
-                let valid: Vec<f64> =
-                    inside.map(|(r, c)| src[(r * cols + c) * stride + b]).filter(|v| *v != n).map(f64::from).collect();
-                let mean = (valid.iter().sum::<f64>() / valid.len() as f64).round_ties_even();
-                assert_eq!(*found, if valid.is_empty() { n } else { mean as i16 }, "{shape:?} {i}");
+                let states: Vec<u16> = inside.map(|(r, c)| src[(r * cols + c) * stride + b]).collect();
+                let any = states.iter().fold(0, |x, y| x | y);
+                assert_eq!(*found, if states.iter().all(|s| s & 1 == 1) { 1 } else { any & !1 }, "{shape:?} {i}");
             }
         }
     }

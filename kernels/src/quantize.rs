@@ -33,11 +33,11 @@ where
     const LAST_BITS: f64 = 6_755_399_441_055_744.0;
     assert!(samples.len() == out.len() && samples.len() == clipped.len(), "one output per sample");
     assert!(scale.nodata < scale.min || scale.nodata > scale.max, "nodata is no valid value");
-    assert!(scale.min >= i32::from(i16::MIN) && scale.max <= i32::from(i16::MAX), "steps fit");
+    let fits = |stored: i32| i16::try_from(stored).is_ok();
+    assert!(fits(scale.min) && fits(scale.max) && fits(scale.nodata), "steps fit");
     let (min, max) = (f64::from(scale.min), f64::from(scale.max));
     let per_step = 1.0 / scale.step;
-    let nodata = scale.nodata as i16;
-    let is_clipped = |steps: f64| (steps < min) | (steps > max);
+    let nodata = f64::from(scale.nodata);
     let mut count = 0;
     vectorized(
         #[inline(always)]
@@ -51,22 +51,20 @@ where
                 for (s, v) in steps.iter_mut().zip(samples) {
                     *s = (linear.apply((*v).into()) * per_step).round_ties_even();
                 }
-                for (o, s) in out.iter_mut().zip(&*steps) {
-                    // Comparisons are false for NaN, which becomes the lowest step and is then replaced.
-                    let above = if *s > min { *s } else { min };
-                    let bounded = if above < max { above } else { max };
-                    let stored = (bounded + LAST_BITS).to_bits() as u32 as i16;
-                    *o = if s.is_nan() { nodata } else { stored };
-                }
-                // Hardly ever.
-                if steps.iter().fold(false, |any, s| any | is_clipped(*s)) {
-                    count += steps.iter().map(|s| u64::from(is_clipped(*s))).sum::<u64>();
-                    for (c, s) in clipped.iter_mut().zip(&*steps) {
-                        *c = u8::from(is_clipped(*s));
+                // False for NaN.
+                if steps.iter().fold(true, |all, s| all & (*s >= min) & (*s <= max)) {
+                    for (o, s) in out.iter_mut().zip(&*steps) {
+                        *o = (*s + LAST_BITS).to_bits() as i16;
                     }
-                } else {
                     clipped.fill(0);
+                    continue;
                 }
+                for ((o, c), s) in out.iter_mut().zip(&mut *clipped).zip(&*steps) {
+                    let bounded = if s.is_nan() { nodata } else { s.clamp(min, max) };
+                    *o = (bounded + LAST_BITS).to_bits() as i16;
+                    *c = u8::from((*s < min) | (*s > max));
+                }
+                count += clipped.iter().map(|c| u64::from(*c)).sum::<u64>();
             }
         },
     );
