@@ -52,7 +52,7 @@ mon data = $D/mon
 osd data = $D/osd
 paxos propose interval = 0.05
 [client.admin]
-rgw frontends = beast endpoint=127.0.0.1:$port
+rgw frontends = beast endpoint=127.0.0.1:$port tcp_nodelay=1
 rgw run sync thread = false
 C
     # The monitor and the storage stay in the background with whatever they were given, so they are given nothing.

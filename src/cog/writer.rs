@@ -35,8 +35,8 @@ pub struct Finished {
     pub file_size: u64,
 }
 
-/// Bytes a part has at least, unless it is the last: above the 5 MiB that object stores ask for.
-pub const DEFAULT_PART_SIZE: usize = 8 << 20;
+/// Bytes a part has at least, unless it is the last: what object stores ask for. The smaller, the earlier the first leaves.
+pub const DEFAULT_PART_SIZE: usize = 5 << 20;
 
 /// Makes the bytes of a file from its tiles.
 pub struct Writer {
@@ -101,6 +101,14 @@ impl Writer {
     /// Bytes of tiles the writer holds: those ahead of their turn, overviews, and the part being filled.
     pub fn held_bytes(&self) -> usize {
         self.waiting_bytes + self.tail_bytes
+    }
+
+    /// True when the file is likely to have several parts, going by the tiles that came so far.
+    pub fn expects_parts(&self) -> bool {
+        let came = self.left.len() + self.ahead.len();
+        let all = self.layout.levels.first().map_or(0, |l| l.tile_count() as usize);
+        let bytes = self.held_bytes() + self.parts * self.part_size;
+        came > 0 && bytes / came * all >= 2 * self.part_size
     }
 
     /// Takes a tile, in any order; returns a part when one is full.

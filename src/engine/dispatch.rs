@@ -14,7 +14,7 @@ use super::group::{Grouping, groups};
 use super::plan::ScenePlan;
 use super::report::{self, Failure, Outcome, Progress, RunReport, SceneOutcome, StoreReport, Totals};
 use super::select::{Area, Shard};
-use super::sequencer::{Message, Published, Sequencer, UnitDone};
+use super::sequencer::{Message, Probe, Published, Sequencer, UnitDone};
 use super::stop::Stop;
 use super::task::Task;
 use super::upon::Upon;
@@ -117,7 +117,6 @@ pub fn run(
         upon.first(&mut scenes);
     }
     progress.run_started(scenes.len());
-    let found = store.probe()?;
     let cache = cache_bytes(options.memory);
     read::prepare_gdal(cache);
     let budget = Budget::new(options.memory.saturating_sub(cache).max(1));
@@ -126,34 +125,23 @@ pub fn run(
         .thread_name(|k| format!("worker-{k}"))
         .build()
         .map_err(|e| EngineError::Threads { what: "the workers", source: std::io::Error::other(e) })?;
-    let mut report = RunReport {
-        schema: 1,
-        version: env!("CARGO_PKG_VERSION"),
-        pipeline: pipeline.name.clone(),
-        output: store.url(),
-        store: StoreReport { found, account: store.account() },
-        exit_code: 0,
-        threads: options.threads.max(1),
-        memory_bytes: options.memory,
-        peak_reserved_bytes: 0,
-        peak_resident_bytes: None,
-        seconds: 0.0,
-        totals: Totals::default(),
-        scenes: Vec::new(),
-        interrupted: false,
-        error: None,
-    };
     let mut tally = Tally::default();
+    let probe = Probe::new(store)?;
+    let given = scenes.len();
+    let mut outcomes: Vec<SceneOutcome> = Vec::new();
     std::thread::scope(|scope| -> Result<()> {
         let (to_sequencer, messages) = channel();
         let flight = Arc::new(Flight::new(options.stop.clone()));
         let (cancelled, lender) = (Arc::clone(&flight.cancelled), budget.clone());
+        // The first scene is opened and computed while the store answers; nothing is sent to it before.
+        let probe = &probe;
+        // Where no thread can be had for that, the sequencer asks.
+        let _ = std::thread::Builder::new().name("probe".into()).spawn_scoped(scope, || probe.is_writable());
         std::thread::Builder::new()
             .name("sequencer".into())
-            .spawn_scoped(scope, move || Sequencer::new(store, lender, progress, cancelled).run(&messages))
+            .spawn_scoped(scope, move || Sequencer::new(probe, lender, progress, cancelled).run(&messages))
             .map_err(|source| EngineError::Threads { what: "the sequencer", source })?;
         let dispatcher = Dispatcher { store, options, progress, budget: &budget, pool: &pool, to_sequencer, flight };
-        let given = scenes.len();
         for given in scenes {
             if options.stop.is_asked() {
                 break;
@@ -165,17 +153,38 @@ pub fn run(
                 }
                 Given::Unreadable { path, error } => SceneOutcome::failed(path, &error),
             };
+            // Then that is what the run ends with.
+            if !probe.is_writable() {
+                break;
+            }
             progress.scene_done(&outcome);
             let class = outcome.error.as_ref().map(|e| e.class);
-            report.scenes.push(outcome);
+            outcomes.push(outcome);
             let fatal = matches!(class, Some(Class::Config | Class::Bug | Class::Interrupted));
             if fatal || (class.is_some() && options.fail_fast) {
                 break;
             }
         }
-        report.totals.not_tried = given - report.scenes.len();
         Ok(())
     })?;
+    let not_tried = given - outcomes.len();
+    let mut report = RunReport {
+        schema: 1,
+        version: env!("CARGO_PKG_VERSION"),
+        pipeline: pipeline.name.clone(),
+        output: store.url(),
+        store: StoreReport { found: probe.found()?, account: store.account() },
+        exit_code: 0,
+        threads: options.threads.max(1),
+        memory_bytes: options.memory,
+        peak_reserved_bytes: 0,
+        peak_resident_bytes: None,
+        seconds: 0.0,
+        totals: Totals { not_tried, ..Totals::default() },
+        scenes: outcomes,
+        interrupted: false,
+        error: None,
+    };
     let cut_short = |s: &SceneOutcome| s.error.as_ref().is_some_and(|e| matches!(e.class, Class::Interrupted));
     let strange = |cell: &&String| !tally.cells.contains(*cell);
     let all_open = report.totals.not_tried == 0 && report.scenes.iter().all(|s| s.acquisition.is_some());
@@ -323,11 +332,14 @@ impl Dispatcher<'_> {
         outcome.decode_amplification = published.reads.decoded_bytes as f64 / packed.max(1) as f64;
         outcome.read_amplification = published.reads.samples as f64 / samples.max(1) as f64;
         outcome.cells_written =
-            plan.cells.iter().map(|c| &c.name).filter(|n| published.written.contains(n)).cloned().collect();
+            plan.cells.iter().map(|c| &c.name).filter(|n| published.written.contains_key(*n)).cloned().collect();
         // The scene's own documents say what was made of all of it: they wait until all of it was.
         if error.is_none() && self.options.cells.is_empty() {
-            outcome.bytes_written += documents::finish(self.store, &plan.pipeline.name, &plan.acquisition)
-                .within(|c| c.stage = Some("store"))?;
+            let finished = match published.written.is_empty() && published.empty.is_empty() {
+                true => documents::finish(self.store, &plan.pipeline.name, &plan.acquisition),
+                false => documents::finish_own(self.store, &plan, &published.written, &published.empty),
+            };
+            outcome.bytes_written += finished.within(|c| c.stage = Some("store"))?;
         }
         error.take().map_or(Ok(()), Err)
     }

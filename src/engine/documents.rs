@@ -4,11 +4,13 @@
 //! how many processes and in which order. What a scene is to become is announced before its first cell is published; what became
 //! of each cell stands there when it is done: its Item, or a note that it has no valid pixel.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::plan::ScenePlan;
-use super::publish::{checked, provider, scene_item, stored_item};
+use super::publish::{checked, provider, scene_item};
 use super::{EngineError, look, night};
 use crate::catalog::{self, AssetRecord, CollectionRecord, Gathered, media_type};
 use crate::error::{Error, Result, ResultExt};
@@ -97,20 +99,36 @@ pub fn standing<'a>(
     key: &str,
     cells: impl IntoIterator<Item = &'a String>,
 ) -> Result<(Cells, Vec<Value>)> {
-    let (mut found, mut items) = (Cells::default(), Vec::new());
-    for cell in cells {
-        let same = |pointer: &str, v: &Value| v.pointer(pointer).and_then(Value::as_str) == Some(key);
-        let item = stored_item(store, &format!("{pipeline}/{cell}/{acquisition}/item.json"))?;
-        if let Some(item) = item.filter(|i| same("/properties/fieldglow:key", i)) {
-            found.made.push(cell.clone());
-            items.push(item);
-        } else if stored_item(store, &empty_note(pipeline, acquisition, cell))?.is_some_and(|n| same("/key", &n)) {
-            found.empty.push(cell.clone());
-        } else {
-            found.missing.push(cell.clone());
+    let same = |pointer: &str, v: &Value| v.pointer(pointer).and_then(Value::as_str) == Some(key);
+    let (mut found, mut made) = (Cells::default(), Vec::new());
+    let cells: Vec<&String> = cells.into_iter().collect();
+    for cells in cells.chunks(TOGETHER) {
+        let items = stored(store, cells.iter().map(|cell| format!("{pipeline}/{cell}/{acquisition}/item.json")))?;
+        let items: Vec<_> = items.into_iter().map(|i| i.filter(|i| same("/properties/fieldglow:key", i))).collect();
+        let others = cells.iter().zip(&items).filter(|(_, item)| item.is_none());
+        let notes = stored(store, others.map(|(cell, _)| empty_note(pipeline, acquisition, cell)))?;
+        let mut notes = notes.into_iter();
+        for (cell, item) in cells.iter().zip(items) {
+            if let Some(item) = item {
+                found.made.push((*cell).clone());
+                made.push(item);
+            } else if notes.next().flatten().is_some_and(|note| same("/key", &note)) {
+                found.empty.push((*cell).clone());
+            } else {
+                found.missing.push((*cell).clone());
+            }
         }
     }
-    Ok((found, items))
+    Ok((found, made))
+}
+
+/// Documents that are read together: what they take of memory is forgotten before the next ones come.
+const TOGETHER: usize = 64;
+
+/// Documents that stand in storage. What is no JSON is none: it will be replaced.
+fn stored(store: &dyn Store, names: impl Iterator<Item = String>) -> Result<Vec<Option<Value>>> {
+    let found = store.get_all(&names.collect::<Vec<_>>())?;
+    Ok(found.into_iter().map(|bytes| serde_json::from_slice(&bytes?).ok()).collect())
 }
 
 /// Writes the Item of a scene from what stands of it; nothing when nothing does. Returns the bytes written.
@@ -121,12 +139,61 @@ pub fn finish(store: &dyn Store, pipeline: &str, acquisition: &str) -> Result<u6
     let object = scene_object(pipeline, acquisition, "plan.json");
     let Some(bytes) = store.get(&object)? else { return Ok(0) };
     let no_item = |source| EngineError::NoItem { name: object.clone(), source };
-    let announcement: Announcement = serde_json::from_slice(&bytes).map_err(no_item)?;
-    let (cells, items) = standing(store, pipeline, acquisition, &announcement.key, &announcement.cells)?;
-    if cells.made.is_empty() && cells.empty.is_empty() {
-        return Ok(0);
+    let announced: Announcement = serde_json::from_slice(&bytes).map_err(no_item)?;
+    let (cells, items) = standing(store, pipeline, acquisition, &announced.key, &announced.cells)?;
+    let object = scene_object(pipeline, acquisition, "item.json");
+    match finished(store, pipeline, acquisition, announced.item, &cells, &items)? {
+        Some((item, written)) => Ok(written + put_if_changed(store, &object, &item)?),
+        None => Ok(0),
     }
-    let mut item = announcement.item;
+}
+
+/// The same for a scene that this run announced and published cells of: what it wrote itself stands, and need not be read.
+///
+/// # Errors
+/// Storage faults.
+pub fn finish_own(
+    store: &dyn Store,
+    plan: &ScenePlan,
+    written: &BTreeMap<String, Vec<u8>>,
+    empty: &BTreeSet<String>,
+) -> Result<u64> {
+    let (pipeline, acquisition) = (&plan.pipeline.name, &plan.acquisition);
+    let is_other = |name: &&String| !written.contains_key(*name) && !empty.contains(*name);
+    let others = plan.cells.iter().map(|c| &c.name).filter(is_other);
+    let (found, items) = standing(store, pipeline, acquisition, &plan.key, others)?;
+    let mut others: BTreeMap<String, Value> = found.made.into_iter().zip(items).collect();
+    let (mut cells, mut items) = (Cells::default(), Vec::new());
+    for name in plan.cells.iter().map(|c| &c.name) {
+        let own = written.get(name).and_then(|bytes| serde_json::from_slice(bytes).ok());
+        if let Some(item) = own.or_else(|| others.remove(name)) {
+            cells.made.push(name.clone());
+            items.push(item);
+        } else if empty.contains(name) || found.empty.contains(name) {
+            cells.empty.push(name.clone());
+        } else {
+            cells.missing.push(name.clone());
+        }
+    }
+    let Some((item, more)) = finished(store, pipeline, acquisition, scene_item(plan), &cells, &items)? else {
+        return Ok(0);
+    };
+    store.put(&plan.scene_object("item.json"), &item)?;
+    Ok(more + item.len() as u64)
+}
+
+/// The Item of a scene as its cells make it, and the bytes written for the files it names; `None` when there are none.
+fn finished(
+    store: &dyn Store,
+    pipeline: &str,
+    acquisition: &str,
+    mut item: Value,
+    cells: &Cells,
+    items: &[Value],
+) -> Result<Option<(Vec<u8>, u64)>> {
+    if cells.made.is_empty() && cells.empty.is_empty() {
+        return Ok(None);
+    }
     if let Some(properties) = item.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert("fieldglow:cells".into(), json!(cells.made));
         properties.insert("fieldglow:empty_cells".into(), json!(cells.empty));
@@ -141,7 +208,7 @@ pub fn finish(store: &dyn Store, pipeline: &str, acquisition: &str) -> Result<u6
         }));
     }
     let mut written = 0;
-    let made = [night_table(&items), thumbnail(store, pipeline, acquisition, &cells.made, &items)?];
+    let made = [night_table(items), thumbnail(store, pipeline, acquisition, &cells.made, items)?];
     for Made { file, bytes, mut record } in made.into_iter().flatten() {
         let stored = Stored::of(&bytes);
         (record.size, record.sha256_hex) = (stored.size, stored.sha256);
@@ -149,7 +216,7 @@ pub fn finish(store: &dyn Store, pipeline: &str, acquisition: &str) -> Result<u6
         written += put_if_changed(store, &scene_object(pipeline, acquisition, file), &bytes)?;
         catalog::add_asset(&mut item, &record);
     }
-    Ok(written + put_if_changed(store, &scene_object(pipeline, acquisition, "item.json"), &checked(&item)?)?)
+    Ok(Some((checked(&item)?, written)))
 }
 
 /// A file of a scene's folder.
@@ -203,11 +270,13 @@ fn thumbnail(
             pictures.push((bounds, format!("{pipeline}/{cell}/{acquisition}/{path}")));
         }
     }
+    let (bounds, names): (Vec<_>, Vec<_>) = pictures.into_iter().unzip();
     let mut parts = Vec::new();
-    for (bounds, name) in &pictures {
-        let Some(bytes) = store.get(name)? else { continue };
-        let part = Placed::of(*bounds, &bytes, name)?;
-        parts.push((part, bytes, name));
+    for (bounds, names) in bounds.chunks(TOGETHER).zip(names.chunks(TOGETHER)) {
+        for ((bounds, name), bytes) in bounds.iter().zip(names).zip(store.get_all(names)?) {
+            let Some(bytes) = bytes else { continue };
+            parts.push((Placed::of(*bounds, &bytes, name)?, bytes, name));
+        }
     }
     let Some(mut mosaic) = Mosaic::new(&parts.iter().map(|(part, ..)| *part).collect::<Vec<_>>()) else {
         return Ok(None);
@@ -250,16 +319,26 @@ pub fn collection(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> 
     let prefix = format!("{pipeline}/");
     // An Item stands two folders below its pipeline: further down there are other pipelines.
     let own = |name: &String| name.strip_prefix(&prefix).is_some_and(|rest| rest.split('/').count() == 3);
-    for name in store.list(pipeline, "/item.json")?.into_iter().filter(own) {
-        let Some(bytes) = store.get(&name)? else { continue };
-        let item: Value =
-            serde_json::from_slice(&bytes).map_err(|source| EngineError::NoItem { name: name.clone(), source })?;
-        gathered.add(catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), &item);
-        let id = item.get("id").and_then(Value::as_str);
-        if let (Some(id), Some(says)) = (id, item.pointer("/properties/fieldglow:collection"))
-            && *id >= *told.0
-        {
-            told = (id.to_owned(), says.clone());
+    let collection = format!("{pipeline}/collection.json");
+    let mut stands = None;
+    let mut names: Vec<String> = store.list(pipeline, "/item.json")?.into_iter().filter(own).collect();
+    names.push(collection.clone());
+    for names in names.chunks(TOGETHER) {
+        for (name, bytes) in names.iter().zip(store.get_all(names)?) {
+            if *name == collection {
+                stands = bytes;
+                continue;
+            }
+            let Some(bytes) = bytes else { continue };
+            let no_item = |source| EngineError::NoItem { name: name.clone(), source };
+            let item: Value = serde_json::from_slice(&bytes).map_err(no_item)?;
+            gathered.add(catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), &item);
+            let id = item.get("id").and_then(Value::as_str);
+            if let (Some(id), Some(says)) = (id, item.pointer("/properties/fieldglow:collection"))
+                && *id >= *told.0
+            {
+                told = (id.to_owned(), says.clone());
+            }
         }
     }
     if gathered.count() == 0 {
@@ -281,10 +360,12 @@ pub fn collection(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> 
         extras: Map::new(),
         links: Vec::new(),
     };
-    let name = format!("{pipeline}/collection.json");
     let count = gathered.count();
-    put_if_changed(store, &name, &checked(&gathered.collection(&record))?)?;
-    Ok((name, count))
+    let bytes = checked(&gathered.collection(&record))?;
+    if stands.is_none_or(|stands| stands != bytes) {
+        store.put(&collection, &bytes)?;
+    }
+    Ok((collection, count))
 }
 
 fn to_bytes(document: &impl Serialize) -> Result<Vec<u8>> {

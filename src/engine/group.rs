@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::plan::{Cell, CellPlace, Placement, ScenePlan};
-use crate::pyramid::UNIT_SIDE;
+use crate::pyramid::{UNIT_COLS, UNIT_ROWS};
 use crate::read::{Raster, Strips};
 
 /// How cells are made together.
@@ -36,7 +36,7 @@ impl ScenePlan {
         match (1..=row).rev().find(fits) {
             Some(cells) => Grouping { cells, strip_bytes: needed, decodes: row.div_ceil(cells) },
             None => {
-                let across = |c: &Cell| c.lattices.iter().map(|l| l.cols.div_ceil(UNIT_SIDE)).max().unwrap_or(1);
+                let across = |c: &Cell| c.lattices.iter().map(|l| l.cols.div_ceil(UNIT_COLS)).max().unwrap_or(1);
                 let units = self.cells.chunk_by(same_row).map(|cells| cells.iter().map(across).sum()).max();
                 Grouping { decodes: units.unwrap_or(1), ..alone }
             }
@@ -54,9 +54,9 @@ impl ScenePlan {
         let of_layer = |layer: &super::plan::Layer| -> u64 {
             let of_input = |input: &super::plan::Input| -> u64 {
                 let rows = match input.placement {
-                    Placement::Same => UNIT_SIDE as f64,
+                    Placement::Same => UNIT_ROWS as f64,
                     Placement::Map { .. } | Placement::Sensor(_) => {
-                        UNIT_SIDE as f64 * self.pixel_down_m(layer) / input.pixel_area_m2.max(1e-30).sqrt()
+                        UNIT_ROWS as f64 * self.pixel_down_m(layer) / input.pixel_area_m2.max(1e-30).sqrt()
                     }
                 };
                 // While a worker ends a row of units, others are well into the next: half of its strips are there as well.

@@ -233,6 +233,9 @@ pub enum EngineError {
         /// What it said.
         what: String,
     },
+    /// The store was asked, and nothing can be written to it.
+    #[error("the output cannot be written to")]
+    NoOutput,
     /// A thread could not be started.
     #[error("starting {what}")]
     Threads {
@@ -249,7 +252,7 @@ impl Classify for EngineError {
         match self {
             Self::Budget { .. } | Self::TooManyCells { .. } => Class::Limit,
             Self::Interrupted => Class::Interrupted,
-            Self::UponRemote { .. } => Class::Config,
+            Self::UponRemote { .. } | Self::NoOutput => Class::Config,
             Self::Fetch { source, .. } => match source.class() {
                 Class::Input | Class::Unsupported => Class::Config,
                 other => other,

@@ -14,7 +14,7 @@ use crate::geometry;
 use crate::grid::cell::{GridCell, Lattice};
 use crate::grid::{Crs, GeoTransform, METERS_PER_DEGREE, Window};
 use crate::product::{Product, Program};
-use crate::pyramid::UNIT_SIDE;
+use crate::pyramid::{UNIT_COLS, UNIT_ROWS};
 use crate::raster::Block;
 use crate::read::{HeightWindow, Heights, Raster};
 use crate::scene::{Role, Scene, Warning};
@@ -202,11 +202,11 @@ impl Cell {
     /// The units of a layer, row by row.
     pub fn units(&self, layer: usize) -> Vec<Window> {
         let Some(lattice) = self.lattices.get(layer) else { return Vec::new() };
-        let starts = |n: usize| (0..n).step_by(UNIT_SIDE);
-        starts(lattice.rows)
-            .flat_map(|r| starts(lattice.cols).map(move |c| (r, c)))
+        (0..lattice.rows)
+            .step_by(UNIT_ROWS)
+            .flat_map(|r| (0..lattice.cols).step_by(UNIT_COLS).map(move |c| (r, c)))
             .map(|(r, c)| {
-                Window::new(r as i64, c as i64, UNIT_SIDE.min(lattice.rows - r), UNIT_SIDE.min(lattice.cols - c))
+                Window::new(r as i64, c as i64, UNIT_ROWS.min(lattice.rows - r), UNIT_COLS.min(lattice.cols - c))
             })
             .collect()
     }
@@ -229,11 +229,11 @@ impl Layer {
         let low_planes = low.map_or(0, |low| low.in_pass);
         let sharpened = low.map_or(0, |low| low.bytes(self, unit, source_pixels, low_planes));
         let sources: u64 = self.inputs.iter().zip(source_pixels).map(|(i, n)| Block::bytes(*n, i.bands.len())).sum();
-        let strip = Block::bytes(geometry::STRIP_ROWS * UNIT_SIDE, self.roles.len() + low_planes);
+        let strip = Block::bytes(geometry::STRIP_ROWS * UNIT_COLS, self.roles.len() + low_planes);
         let of_pixel = self.stored_bytes_per_pixel();
         let stored = of_pixel * pixels as u64;
         // A strip, the row of tiles it is in, coarser levels (a third), and one assembled tile per product.
-        let rows = |n: usize| stored.min(of_pixel * (n * UNIT_SIDE) as u64);
+        let rows = |n: usize| stored.min(of_pixel * (n * UNIT_COLS) as u64);
         let raw = rows(geometry::STRIP_ROWS) + rows(TILE) + stored / 3 + of_pixel * (TILE * TILE) as u64;
         // Compressed tiles, at worst as large as the raw ones.
         let output = stored + stored / 3;
@@ -253,7 +253,7 @@ impl Layer {
                 let part = &scene.parts[i.part];
                 let under = match &i.placement {
                     // Read strip by strip.
-                    Placement::Same => unit.pixels().min(geometry::STRIP_ROWS * UNIT_SIDE),
+                    Placement::Same => unit.pixels().min(geometry::STRIP_ROWS * UNIT_COLS),
                     Placement::Map { .. } | Placement::Sensor(_) => {
                         let ratio = self.pixel_m / i.pixel_area_m2.max(1e-30).sqrt();
                         let halo = 2.0 * geometry::margin(kernel.reach(ratio)) as f64;
@@ -283,7 +283,7 @@ impl ScenePlan {
             .map(|(layer, lattice)| {
                 let stored = layer.stored_bytes_per_pixel();
                 let all = stored * (lattice.rows * lattice.cols) as u64;
-                let row = stored * (UNIT_SIDE.min(lattice.rows) * lattice.cols) as u64;
+                let row = stored * (UNIT_ROWS.min(lattice.rows) * lattice.cols) as u64;
                 // One with the writer, and the first with the store, where it waits for the beginning.
                 let parts = 2 * layer.products.len() as u64 * (cog::writer::DEFAULT_PART_SIZE as u64).min(all);
                 // What people are shown of each product, at worst as large as its raw pixels.

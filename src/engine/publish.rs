@@ -602,10 +602,3 @@ fn bit_field(bit: &qa::Bit) -> BitField {
         classes: vec![class(0, "no", "not so"), class(1, bit.name, bit.description)],
     }
 }
-
-/// An Item that stands in storage, if there is one.
-pub fn stored_item(store: &dyn Store, object: &str) -> Result<Option<Value>> {
-    let Some(bytes) = store.get(object)? else { return Ok(None) };
-    // What is no JSON is no Item: it will be replaced.
-    Ok(serde_json::from_slice(&bytes).ok())
-}

@@ -1,10 +1,11 @@
 //! The one thread that owns the files of open cells: it puts tiles in order and hands parts to the store. When the last
-//! unit of a cell has come, its files are completed beside the work on the next cells, and its Item after them.
+//! unit of a cell has come, its files are completed beside the work on the next cells, and its Item after them. Nothing is
+//! sent before it is known that the output can be written to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::ScopedJoinHandle;
 use std::time::Instant;
 
@@ -21,7 +22,7 @@ use super::{EngineError, documents};
 use crate::cog::{BandStatistics, Writer};
 use crate::error::{Error, Result, ResultExt};
 use crate::grid::Window;
-use crate::store::{Lease, PartSink, Payload, Store, StoreError, Stored};
+use crate::store::{Found, Lease, PartSink, Payload, Store, StoreError, Stored};
 
 /// What the sequencer is told.
 pub enum Message {
@@ -52,10 +53,10 @@ pub struct UnitDone {
 /// What came of the cells since the last answer.
 #[derive(Debug, Default)]
 pub struct Published {
-    /// Cells written.
-    pub written: Vec<String>,
+    /// Cells written, and their Items.
+    pub written: BTreeMap<String, Vec<u8>>,
     /// Cells without a valid pixel.
-    pub empty: Vec<String>,
+    pub empty: BTreeSet<String>,
     /// Bytes stored.
     pub bytes: u64,
     /// What was read.
@@ -88,12 +89,46 @@ struct UnitFacts {
     valid: u64,
 }
 
+/// Cells that are published at once. One waits for answers while the beginnings of the next one's files leave.
+const PUBLISHERS: usize = 3;
+
 /// Files of a cell that are finished at once: most of it is waiting, for a disk or a network.
 const FINISHERS: usize = 8;
+
+/// What is found out about the store, once.
+pub struct Probe<'a> {
+    store: &'a dyn Store,
+    found: OnceLock<Result<Found, StoreError>>,
+}
+
+impl<'a> Probe<'a> {
+    /// Asks a store that answers at once; nothing is known yet of one behind a network.
+    ///
+    /// # Errors
+    /// Those of [`Store::probe`].
+    pub fn new(store: &'a dyn Store) -> Result<Self, StoreError> {
+        let found = if store.is_remote() { OnceLock::new() } else { OnceLock::from(Ok(store.probe()?)) };
+        Ok(Self { store, found })
+    }
+
+    /// True when it can be written to; asks it, or waits while another thread does.
+    pub fn is_writable(&self) -> bool {
+        self.found.get_or_init(|| self.store.probe()).is_ok()
+    }
+
+    /// What was found.
+    ///
+    /// # Errors
+    /// Those of [`Store::probe`].
+    pub fn found(self) -> Result<Found, StoreError> {
+        self.found.into_inner().unwrap_or_else(|| self.store.probe())
+    }
+}
 
 /// Owns the files of open cells.
 pub struct Sequencer<'a> {
     store: &'a dyn Store,
+    probe: &'a Probe<'a>,
     budget: Budget,
     progress: &'a dyn Progress,
     /// Set when a cell cannot be finished, so that nothing more is admitted.
@@ -102,51 +137,53 @@ pub struct Sequencer<'a> {
     published: Published,
 }
 
-/// A cell that is being published, while the next ones go on: its name, and what will have come of it.
-type Publishing<'scope> = Option<(String, ScopedJoinHandle<'scope, (Publisher<'scope>, Result<Ended>)>)>;
+/// Cells that are being published, while the next ones go on: their names, and what will have come of them.
+type Publishing<'scope> = VecDeque<(String, ScopedJoinHandle<'scope, Result<Ended>>)>;
 
 impl<'a> Sequencer<'a> {
     /// For one run. Memory for parts that wait is taken from `budget`.
-    pub fn new(store: &'a dyn Store, budget: Budget, progress: &'a dyn Progress, cancelled: Arc<AtomicBool>) -> Self {
-        Self { store, budget, progress, cancelled, open: BTreeMap::new(), published: Published::default() }
+    pub fn new(probe: &'a Probe<'a>, budget: Budget, progress: &'a dyn Progress, cancelled: Arc<AtomicBool>) -> Self {
+        Self {
+            store: probe.store,
+            probe,
+            budget,
+            progress,
+            cancelled,
+            open: BTreeMap::new(),
+            published: Published::default(),
+        }
     }
 
     /// Runs until the channel is closed.
     pub fn run(mut self, messages: &Receiver<Message>) {
+        let publisher = &Publisher { store: self.store, announced: Mutex::default() };
         std::thread::scope(|scope| {
-            let mut publisher = Some(Publisher { store: self.store, announced: String::new() });
-            let mut publishing: Publishing<'_> = None;
+            let mut publishing = Publishing::new();
             for message in messages {
                 match message {
-                    Message::Open(cell, reservation) => match start(&cell, reservation, self.store) {
-                        Ok(open) => drop(self.open.insert(cell.serial, open)),
-                        Err(e) => self.fail(e),
-                    },
+                    Message::Open(cell, reservation) => self.start(&cell, reservation),
                     Message::Unit(done) => {
                         self.progress.pixels_done(done.window.pixels() as u64);
                         let Some(open) = self.unit(*done) else { continue };
-                        // One after another, so that their order is that of the plan.
-                        self.settle(&mut publishing, &mut publisher);
+                        while publishing.len() >= PUBLISHERS {
+                            self.settle(publishing.pop_front());
+                        }
                         let name = open.cell.cell().name.clone();
-                        let Some(mut publisher) = publisher.take() else { continue };
-                        let thread = std::thread::Builder::new().name("publisher".into()).spawn_scoped(scope, || {
-                            let ended = publisher.publish(open);
-                            (publisher, ended)
-                        });
-                        match thread {
-                            Ok(thread) => publishing = Some((name, thread)),
+                        let thread = std::thread::Builder::new().name("publisher".into());
+                        match thread.spawn_scoped(scope, move || publisher.publish(open)) {
+                            Ok(thread) => publishing.push_back((name, thread)),
                             Err(source) => self.fail(EngineError::Threads { what: "the publisher", source }.into()),
                         }
                     }
                     Message::Forget => self.abort_all(),
                     Message::Flush(answer) => {
-                        self.settle(&mut publishing, &mut publisher);
+                        publishing.drain(..).for_each(|cell| self.settle(Some(cell)));
                         // Nobody is left to be told when the dispatcher is gone.
                         let _ = answer.send(std::mem::take(&mut self.published));
                     }
                 }
             }
-            self.settle(&mut publishing, &mut publisher);
+            publishing.drain(..).for_each(|cell| self.settle(Some(cell)));
             self.abort_all();
         });
     }
@@ -184,20 +221,34 @@ impl<'a> Sequencer<'a> {
         }
     }
 
-    /// Waits for the cell that is being published.
-    fn settle<'scope>(&mut self, publishing: &mut Publishing<'scope>, publisher: &mut Option<Publisher<'scope>>) {
-        let Some((name, thread)) = publishing.take() else { return };
-        let Ok((back, ended)) = thread.join() else {
+    /// Begins the files of a cell.
+    fn start(&mut self, cell: &Arc<OpenCell>, reservation: Reservation) {
+        // Whoever asked whether the output can be written to is told why not.
+        if !self.probe.is_writable() {
+            return self.fail(EngineError::NoOutput.into());
+        }
+        match start(cell, reservation, self.store) {
+            Ok(open) => drop(self.open.insert(cell.serial, open)),
+            Err(e) => self.fail(e),
+        }
+    }
+
+    /// Waits for a cell that is being published.
+    fn settle(&mut self, cell: Option<(String, ScopedJoinHandle<'_, Result<Ended>>)>) {
+        let Some((name, thread)) = cell else { return };
+        let Ok(ended) = thread.join() else {
             return self.fail(Error::bug("publishing a cell failed"));
         };
-        *publisher = Some(back);
         let all = &mut self.published;
         match ended {
-            Ok(Ended { bytes, seconds, is_empty }) => {
+            Ok(Ended { bytes, seconds, item }) => {
                 all.bytes += bytes;
                 all.seconds.store += seconds;
                 self.progress.cell_done(&name);
-                if is_empty { &mut all.empty } else { &mut all.written }.push(name);
+                match item {
+                    Some(item) => drop(all.written.insert(name, item)),
+                    None => drop(all.empty.insert(name)),
+                }
             }
             Err(e) => self.fail(e.within(|c| (c.stage, c.cell) = (Some("store"), Some(name)))),
         }
@@ -251,6 +302,7 @@ fn accept(open: &mut Open, done: UnitDone, budget: &Budget, published: &mut Publ
             sink.put(payload).within(|c| c.stage = Some("store"))?;
         }
     }
+    open.files.iter_mut().filter(|(writer, _)| writer.expects_parts()).for_each(|(_, sink)| sink.prepare());
     open.pictures.extend(output.pictures);
     let (stats, lights) = (output.stats, output.lights);
     open.units[done.unit] = Some(UnitFacts { stats, lights, hull: output.hull, valid: output.valid });
@@ -259,11 +311,11 @@ fn accept(open: &mut Open, done: UnitDone, budget: &Budget, published: &mut Publ
     Ok(if open.missing == 0 { State::Complete } else { State::Incomplete })
 }
 
-/// Makes the objects of finished cells visible, one cell after another.
+/// Makes the objects of finished cells visible.
 struct Publisher<'a> {
     store: &'a dyn Store,
     /// The acquisition whose documents were announced last.
-    announced: String,
+    announced: Mutex<String>,
 }
 
 /// What came of a cell.
@@ -272,8 +324,8 @@ struct Ended {
     bytes: u64,
     /// Wall time.
     seconds: f64,
-    /// It has no valid pixel.
-    is_empty: bool,
+    /// Its Item; none without a valid pixel.
+    item: Option<Vec<u8>>,
 }
 
 /// A file that only lacks its beginning.
@@ -293,15 +345,18 @@ impl Unfinished {
 }
 
 impl Publisher<'_> {
-    fn announce(&mut self, plan: &ScenePlan) -> Result<u64> {
-        if self.announced == plan.acquisition {
+    /// Announces the scene, once; others wait until that is done.
+    fn announce(&self, plan: &ScenePlan) -> Result<u64> {
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        if *announced == plan.acquisition {
             return Ok(0);
         }
-        self.announced.clone_from(&plan.acquisition);
-        documents::announce(self.store, plan)
+        let written = documents::announce(self.store, plan)?;
+        announced.clone_from(&plan.acquisition);
+        Ok(written)
     }
 
-    fn publish(&mut self, open: Open) -> Result<Ended> {
+    fn publish(&self, open: Open) -> Result<Ended> {
         let started = Instant::now();
         let Open { cell, files, units, mut pictures, .. } = open;
         let name = &cell.cell().name;
@@ -309,7 +364,7 @@ impl Publisher<'_> {
         if facts.iter().all(|u| u.valid == 0) {
             files.into_iter().for_each(|(_, sink)| sink.abort());
             let bytes = self.announce(&cell.plan)? + documents::note_empty(self.store, &cell.plan, name)?;
-            return Ok(Ended { bytes, seconds: started.elapsed().as_secs_f64(), is_empty: true });
+            return Ok(Ended { bytes, seconds: started.elapsed().as_secs_f64(), item: None });
         }
         let (mut made, mut outlines, mut unfinished) = (Vec::new(), Vec::new(), Vec::new());
         let mut files = files.into_iter();
@@ -351,7 +406,7 @@ impl Publisher<'_> {
         bytes += self.announce(&cell.plan)?;
         self.store.put(&object, &item)?;
         bytes += item.len() as u64;
-        Ok(Ended { bytes, seconds: started.elapsed().as_secs_f64(), is_empty: false })
+        Ok(Ended { bytes, seconds: started.elapsed().as_secs_f64(), item: Some(item) })
     }
 }
 

@@ -25,7 +25,7 @@ impl<'a> Upon<'a> {
         let Some(id) = pipeline.coregistration.as_ref().and_then(|c| c.reference_scene.as_deref()) else {
             return Ok(None);
         };
-        if store.url().contains("://") {
+        if store.is_remote() {
             return Err(EngineError::UponRemote { url: store.url() }.into());
         }
         Ok(Some(Self { store, pipeline, id, item: None }))

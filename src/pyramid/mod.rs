@@ -1,7 +1,7 @@
 //! Overviews, folded from stored pixels while they are hot.
 //!
 //! Invariant: an overview pixel depends on the stored pixels under it alone. Units start at multiples of
-//! [`UNIT_SIDE`] pixels, a power of two, so a unit folds its share of every level without its neighbours, and the order in
+//! [`UNIT_ROWS`] and [`UNIT_COLS`] pixels, powers of two, so a unit folds its share of every level without its neighbours, and the order in
 //! which units arrive does not matter.
 
 mod assembly;
@@ -14,8 +14,11 @@ use crate::product::{NODATA_I16, NODATA_U8, OverviewRule};
 use crate::raster::{RawTile, Samples};
 use fieldglow_kernels::state;
 
-/// Side of a unit, pixels: what one task computes.
-pub const UNIT_SIDE: usize = 1024;
+/// Rows of a unit, pixels: what one task computes. Few, so that the first part of a file leaves early and no worker is left
+/// alone for long at the end.
+pub const UNIT_ROWS: usize = 512;
+/// Columns of a unit, pixels.
+pub const UNIT_COLS: usize = 1024;
 
 /// The next coarser level of a rectangle that starts at even coordinates; sizes are halved with ceil.
 pub fn halve(tile: &RawTile, rule: OverviewRule) -> RawTile {

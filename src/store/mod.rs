@@ -224,6 +224,9 @@ impl<B: Into<Bytes>> From<B> for Payload {
 /// Takes the parts of one object that is still being made: bytes from somewhere in the middle to its end, in order, and
 /// last of all its beginning.
 pub trait PartSink: Send {
+    /// Several parts are likely to come: what takes time before the first can leave may begin.
+    fn prepare(&mut self) {}
+
     /// Appends to the tail.
     ///
     /// # Errors
@@ -245,7 +248,12 @@ pub trait Store: Send + Sync {
     /// Where it is, as people write it.
     fn url(&self) -> String;
 
-    /// Makes sure that it can be written to, before any work is done, and says what else was found out. Leaves nothing.
+    /// True where every answer takes a while: then others are worth waiting for at the same time.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Makes sure that it can be written to, before anything is sent to it, and says what else was found out. Leaves nothing.
     ///
     /// # Errors
     /// [`StoreError::NotWritable`], [`StoreError::Setup`], [`StoreError::ReadOnly`].
@@ -261,6 +269,14 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// Storage faults.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The bytes of several small objects, in the order of their names; over a network they are asked for together.
+    ///
+    /// # Errors
+    /// Storage faults.
+    fn get_all(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        names.iter().map(|name| self.get(name)).collect()
+    }
 
     /// Stores a small object, replacing what stood there.
     ///

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutPayload};
@@ -69,6 +69,9 @@ impl fmt::Debug for Remote {
 
 /// Parts on their way at once.
 const PARTS_IN_FLIGHT: usize = 16;
+
+/// Documents that are asked for at once.
+const READS_AT_ONCE: usize = 16;
 
 /// Largest object that is taken into memory whole, bytes: documents are far smaller, and so is a file of one cell.
 const MOST_BYTES: u64 = 2 << 30;
@@ -187,6 +190,16 @@ impl Remote {
         self.inner.uploads.as_ref().ok_or_else(|| StoreError::ReadOnly { url: self.url.clone() })
     }
 
+    /// The bytes of an object.
+    async fn pulled(&self, path: &Path) -> Result<Option<Vec<u8>>, Fault> {
+        let mut bytes = Vec::new();
+        match pull(&self.inner.patience, &*self.inner.objects, path, MOST_BYTES, &mut bytes).await {
+            Ok(_) => Ok(Some(bytes)),
+            Err(Fault::Missing) => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
     /// Two requests that write the probe, the second of which is to fail.
     async fn try_to_write(&self, probe: &Path) -> Result<ConditionalCreate, Fault> {
         let Inner { objects, patience, .. } = &*self.inner;
@@ -225,6 +238,10 @@ impl Store for Remote {
         self.url.trim_end_matches('/').to_owned()
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn probe(&self) -> Result<Found, StoreError> {
         self.uploads()?;
         // A name of its own, as others may be at the same.
@@ -259,12 +276,17 @@ impl Store for Remote {
 
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.path(name)?;
-        let mut bytes = Vec::new();
-        match self.inner.block_on(pull(&self.inner.patience, &*self.inner.objects, &path, MOST_BYTES, &mut bytes)) {
-            Ok(_) => Ok(Some(bytes)),
-            Err(Fault::Missing) => Ok(None),
-            Err(source) => Err(StoreError::Remote { action: "reading", object: self.object(name), source }),
-        }
+        let found = self.inner.block_on(self.pulled(&path));
+        found.map_err(|source| StoreError::Remote { action: "reading", object: self.object(name), source })
+    }
+
+    fn get_all(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let paths = names.iter().map(|name| self.path(name)).collect::<Result<Vec<_>, _>>()?;
+        let pulled = stream::iter(&paths).map(|path| self.pulled(path)).buffered(READS_AT_ONCE);
+        let found: Vec<_> = self.inner.block_on(pulled.collect());
+        let failed =
+            |name: &String, source| StoreError::Remote { action: "reading", object: self.object(name), source };
+        names.iter().zip(found).map(|(name, found)| found.map_err(|source| failed(name, source))).collect()
     }
 
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {

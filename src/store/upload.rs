@@ -35,7 +35,7 @@ pub struct RemoteSink {
     name: String,
     /// The first part, which waits for the beginning.
     first: Option<Payload>,
-    /// The upload, begun with the second part: nobody waits for its beginning but the parts.
+    /// The upload, once it is begun: nobody waits for that but its parts.
     upload: Option<Begun>,
     /// The store may have begun another upload than the one it told us of.
     unsure: Arc<AtomicBool>,
@@ -255,9 +255,18 @@ async fn sweep(inner: &Inner, uploads: &dyn MultipartStore, path: &Path) -> Resu
 }
 
 impl PartSink for RemoteSink {
+    /// Begins the upload, so that its id is there when the first part is.
+    fn prepare(&mut self) {
+        if self.upload.is_none() {
+            let upload = self.begin();
+            self.inner.spawn(upload);
+        }
+    }
+
     fn put(&mut self, part: Payload) -> Result<(), StoreError> {
         if self.first.is_none() {
             self.first = Some(part);
+            self.prepare();
             return Ok(());
         }
         let upload = self.begin();
