@@ -235,6 +235,7 @@ fn any_request_of_a_run_may_fail_once() {
     for kind in kinds {
         for from in 1..=requests {
             server.reset();
+            server.state().hangs_up = Some(Duration::from_secs(3));
             server.fail(Some(Failing { from, count: 1, kind, but_not_aborts: false }));
             let said = local().run(OUTPUT, &with(&server, "20", Some(kind)), &[]);
             let state = server.state();
@@ -263,6 +264,7 @@ fn a_run_whose_store_goes_away_can_be_made_again() {
     for (kind, but_not_aborts) in kinds {
         for from in 1..=requests {
             server.reset();
+            server.state().hangs_up = Some(Duration::from_secs(3));
             server.fail(Some(Failing { from, count: usize::MAX, kind, but_not_aborts }));
             let said = local().run(OUTPUT, &with(&server, "0.05", Some(kind)), &[]);
             {

@@ -80,6 +80,8 @@ pub struct State {
     pub ignores_ranges: bool,
     /// At this request, from 1, an object becomes another one.
     pub change: Option<(usize, String, Vec<u8>)>,
+    /// Ends a connection that stalls after this long, where a client that sends much would wait longer.
+    pub hangs_up: Option<Duration>,
     serial: usize,
 }
 
@@ -253,7 +255,8 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
                 let _ = stream.write_all(half(&bytes));
             }
             // Until the other side has had enough.
-            let _ = stream.set_read_timeout(Some(Duration::from_secs(30)));
+            let longest = lock(state).hangs_up.unwrap_or(Duration::from_secs(30));
+            let _ = stream.set_read_timeout(Some(longest));
             let _ = stream.read(&mut [0; 1]);
             None
         }
