@@ -7,7 +7,7 @@
 Starts Ceph's object gateway on this machine (scripts/servers/ceph.sh, anew for every run: its memory is its disk) and,
 between it and us, a TCP proxy of this script: each way takes half of RTT-MS, a new connection one whole RTT-MS more, and
 each direction carries LINKS megabytes (10⁶ bytes) per second, shared by all connections. Neither loss nor slow start is
-imitated. Files of several parts are read back once (docs/storage.md), so as much comes down as goes up. The scene is that of `compare`'s day job, simulated into DIR unless it stands there.
+imitated. The scene is that of `compare`'s day job, simulated into DIR unless it stands there.
 
 Runs go in turn: to a folder, to Ceph itself, through the proxy at each speed; `--pairs` times after a round that is not
 counted; medians are printed. The limits, of medians:

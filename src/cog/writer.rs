@@ -108,7 +108,7 @@ impl Writer {
         let came = self.left.len() + self.ahead.len();
         let all = self.layout.levels.first().map_or(0, |l| l.tile_count() as usize);
         let bytes = self.held_bytes() + self.parts * self.part_size;
-        came > 0 && bytes / came * all >= 2 * self.part_size
+        came > 0 && bytes * all >= 2 * self.part_size * came
     }
 
     /// Takes a tile, in any order; returns a part when one is full.
@@ -244,6 +244,21 @@ mod tests {
             file.extend(part.chunks.concat());
         }
         (file, finished, count)
+    }
+
+    #[test]
+    fn parts_are_expected_going_by_the_tiles_that_came() {
+        let spec = synthetic::spec(64, 64, 16, SampleType::U8, 1);
+        let tiles = all_tiles(&spec.layout());
+        // Sixteen tiles as large as the first make as many bytes; two parts are several.
+        let all = 16 * tiles[0].size() as usize;
+        for (part_size, expected) in [(all / 2, true), (all / 2 + 1, false)] {
+            let mut writer = Writer::new(spec.clone()).unwrap().with_part_size(part_size);
+            assert!(!writer.expects_parts());
+            // Whatever its place.
+            writer.push(EncodedTile::new(tiles[5].index, tiles[0].bytes()).unwrap()).unwrap();
+            assert_eq!(writer.expects_parts(), expected, "{part_size}");
+        }
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! The documents of whole scenes and of the Collection.
 //!
 //! Both are made from what stands in storage and from nothing else, so they come out the same whoever made the cells, in
-//! how many processes and in which order. What a scene is to become is announced before its first cell is published; what became
+//! how many processes and in which order; only the Items that a run wrote itself it does not read back. What a scene is to become is announced before its first cell is published; what became
 //! of each cell stands there when it is done: its Item, or a note that it has no valid pixel.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -127,7 +127,6 @@ impl<'a> Probe<'a> {
 
 /// Owns the files of open cells.
 pub struct Sequencer<'a> {
-    store: &'a dyn Store,
     probe: &'a Probe<'a>,
     budget: Budget,
     progress: &'a dyn Progress,
@@ -143,20 +142,12 @@ type Publishing<'scope> = VecDeque<(String, ScopedJoinHandle<'scope, Result<Ende
 impl<'a> Sequencer<'a> {
     /// For one run. Memory for parts that wait is taken from `budget`.
     pub fn new(probe: &'a Probe<'a>, budget: Budget, progress: &'a dyn Progress, cancelled: Arc<AtomicBool>) -> Self {
-        Self {
-            store: probe.store,
-            probe,
-            budget,
-            progress,
-            cancelled,
-            open: BTreeMap::new(),
-            published: Published::default(),
-        }
+        Self { probe, budget, progress, cancelled, open: BTreeMap::new(), published: Published::default() }
     }
 
     /// Runs until the channel is closed.
     pub fn run(mut self, messages: &Receiver<Message>) {
-        let publisher = &Publisher { store: self.store, announced: Mutex::default() };
+        let publisher = &Publisher { store: self.probe.store, announced: Mutex::default() };
         std::thread::scope(|scope| {
             let mut publishing = Publishing::new();
             for message in messages {
@@ -165,8 +156,10 @@ impl<'a> Sequencer<'a> {
                     Message::Unit(done) => {
                         self.progress.pixels_done(done.window.pixels() as u64);
                         let Some(open) = self.unit(*done) else { continue };
-                        while publishing.len() >= PUBLISHERS {
-                            self.settle(publishing.pop_front());
+                        while publishing.len() >= PUBLISHERS
+                            && let Some(oldest) = publishing.pop_front()
+                        {
+                            self.settle(oldest);
                         }
                         let name = open.cell.cell().name.clone();
                         let thread = std::thread::Builder::new().name("publisher".into());
@@ -177,13 +170,13 @@ impl<'a> Sequencer<'a> {
                     }
                     Message::Forget => self.abort_all(),
                     Message::Flush(answer) => {
-                        publishing.drain(..).for_each(|cell| self.settle(Some(cell)));
+                        publishing.drain(..).for_each(|cell| self.settle(cell));
                         // Nobody is left to be told when the dispatcher is gone.
                         let _ = answer.send(std::mem::take(&mut self.published));
                     }
                 }
             }
-            publishing.drain(..).for_each(|cell| self.settle(Some(cell)));
+            publishing.drain(..).for_each(|cell| self.settle(cell));
             self.abort_all();
         });
     }
@@ -227,15 +220,14 @@ impl<'a> Sequencer<'a> {
         if !self.probe.is_writable() {
             return self.fail(EngineError::NoOutput.into());
         }
-        match start(cell, reservation, self.store) {
+        match start(cell, reservation, self.probe.store) {
             Ok(open) => drop(self.open.insert(cell.serial, open)),
             Err(e) => self.fail(e),
         }
     }
 
     /// Waits for a cell that is being published.
-    fn settle(&mut self, cell: Option<(String, ScopedJoinHandle<'_, Result<Ended>>)>) {
-        let Some((name, thread)) = cell else { return };
+    fn settle(&mut self, (name, thread): (String, ScopedJoinHandle<'_, Result<Ended>>)) {
         let Ok(ended) = thread.join() else {
             return self.fail(Error::bug("publishing a cell failed"));
         };

@@ -1,8 +1,8 @@
 //! Overviews, folded from stored pixels while they are hot.
 //!
 //! Invariant: an overview pixel depends on the stored pixels under it alone. Units start at multiples of
-//! [`UNIT_ROWS`] and [`UNIT_COLS`] pixels, powers of two, so a unit folds its share of every level without its neighbours, and the order in
-//! which units arrive does not matter.
+//! [`UNIT_ROWS`] and [`UNIT_COLS`] pixels, powers of two, so a unit folds its share of every level without its neighbours,
+//! and the order in which units arrive does not matter.
 
 mod assembly;
 
