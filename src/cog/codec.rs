@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use zstd::bulk::Compressor;
 
+use super::pool::Buffer;
 use super::predictor::{put_differences, put_plain, put_planes};
 use super::{CogError, Compression, Layout, Predictor, SampleType, Spec, TileIndex};
 
@@ -88,14 +89,20 @@ impl EncodedTile {
     /// # Errors
     /// [`CogError::TileSize`] if no leader and trailer can be made for them.
     pub fn new(index: TileIndex, bytes: &[u8]) -> Result<Self, CogError> {
-        let size = u32::try_from(bytes.len()).ok().filter(|n| *n as usize >= FRAME);
-        let size = size.ok_or(CogError::TileSize { index, found: bytes.len() })?;
-        // Of exactly this size: tiles that wait must not hold the worst case too.
-        let mut framed = Vec::with_capacity(bytes.len() + 2 * FRAME);
-        framed.extend(size.to_le_bytes());
-        framed.extend(bytes);
-        framed.extend(&bytes[bytes.len() - FRAME..]);
+        let mut framed = vec![0; bytes.len() + 2 * FRAME];
+        framed[FRAME..][..bytes.len()].copy_from_slice(bytes);
+        frame(index, &mut framed, bytes.len())?;
         Ok(Self { index, framed: framed.into() })
+    }
+
+    /// A tile of the first `size` bytes behind the leader.
+    fn of(index: TileIndex, mut buffer: Buffer, size: usize) -> Result<Self, CogError> {
+        frame(index, buffer.memory(), size)?;
+        buffer.len = size + 2 * FRAME;
+        // Tiles that wait must not hold much more than their size.
+        let fills = 2 * buffer.len >= buffer.memory().len();
+        let framed = if fills { Bytes::from_owner(buffer) } else { Bytes::copy_from_slice(buffer.as_ref()) };
+        Ok(Self { index, framed })
     }
 
     /// Its compressed bytes.
@@ -113,6 +120,15 @@ impl EncodedTile {
     pub fn into_framed(self) -> Bytes {
         self.framed
     }
+}
+
+/// Writes leader and trailer around the `size` bytes that stand behind the place of the leader.
+fn frame(index: TileIndex, framed: &mut [u8], size: usize) -> Result<(), CogError> {
+    let leader = u32::try_from(size).ok().filter(|n| *n as usize >= FRAME);
+    let leader = leader.ok_or(CogError::TileSize { index, found: size })?;
+    framed[..FRAME].copy_from_slice(&leader.to_le_bytes());
+    framed.copy_within(size..size + FRAME, FRAME + size);
+    Ok(())
 }
 
 /// Rows of samples somewhere in a larger image.
@@ -160,7 +176,6 @@ impl Draft {
 pub struct Codecs {
     zstd: BTreeMap<i32, Compressor<'static>>,
     deflate: BTreeMap<i32, libdeflater::Compressor>,
-    compressed: Vec<u8>,
     planes: Vec<u8>,
 }
 
@@ -185,16 +200,13 @@ impl Codecs {
                 (Codec::Deflate(compressor), bound)
             }
         };
-        if self.compressed.len() < bound {
-            self.compressed.resize(bound, 0);
-        }
+        let mut buffer = Buffer::of(bound + 2 * FRAME);
+        let to = &mut buffer.memory()[FRAME..FRAME + bound];
         let size = match codec {
-            Codec::Zstd(c) => {
-                c.compress_to_buffer(raw, self.compressed.as_mut_slice()).map_err(|e| failed(e.into()))?
-            }
-            Codec::Deflate(c) => c.zlib_compress(raw, &mut self.compressed).map_err(|e| failed(e.into()))?,
+            Codec::Zstd(c) => c.compress_to_buffer(raw, to).map_err(|e| failed(e.into()))?,
+            Codec::Deflate(c) => c.zlib_compress(raw, to).map_err(|e| failed(e.into()))?,
         };
-        EncodedTile::new(index, &self.compressed[..size])
+        EncodedTile::of(index, buffer, size)
     }
 }
 

@@ -19,6 +19,7 @@ mod hostile;
 mod image;
 pub mod layout;
 pub mod metadata;
+mod pool;
 mod predictor;
 mod recount;
 pub mod spec;

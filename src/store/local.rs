@@ -46,6 +46,18 @@ impl Unfinished {
         }
     }
 
+    /// Sets room aside on the disk where file systems can: what is written then needs no room to be found for it, stands in
+    /// one piece, and a full disk is known of before.
+    fn set_aside(&self, bytes: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        match fallocate(&self.file, FallocateFlags::empty(), 0, bytes) {
+            Err(full @ (Errno::NOSPC | Errno::DQUOT)) => Err(full.into()),
+            // Others cannot; what is wrong otherwise is said when bytes are written.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn publish(mut self, target: &Path) -> Result<(), StoreError> {
         self.file.sync_data().map_err(|source| StoreError::Io {
             action: "flushing",
@@ -145,7 +157,7 @@ impl Store for Local {
     }
 
     fn start(&self, name: &str) -> Result<Box<dyn PartSink>, StoreError> {
-        Ok(Box::new(LocalSink { target: self.path(name)?, kept: Vec::new(), spool: None }))
+        Ok(Box::new(LocalSink { target: self.path(name)?, kept: Vec::new(), spool: None, size: 0 }))
     }
 
     fn list(&self, folder: &str, suffix: &str) -> Result<Vec<String>, StoreError> {
@@ -178,7 +190,6 @@ impl Store for Local {
     }
 }
 
-/// The tail is spooled beside its target, because the beginning, whose size is known last, has to stand before it.
 /// An object in the making. What comes is kept in memory as far as memory was set aside for it, and written once, when the
 /// beginning is known; what comes then goes to a file, which is copied behind the beginning.
 struct LocalSink {
@@ -187,6 +198,8 @@ struct LocalSink {
     kept: Vec<Payload>,
     /// The parts behind them.
     spool: Option<BufWriter<Unfinished>>,
+    /// Bytes of all parts.
+    size: u64,
 }
 
 /// Bytes copied at a time, and up to which writes are gathered.
@@ -201,6 +214,7 @@ impl LocalSink {
 
 impl PartSink for LocalSink {
     fn put(&mut self, part: Payload) -> Result<(), StoreError> {
+        self.size += part.size();
         // The first part always waits: most objects have no other.
         if self.spool.is_none() && (self.kept.is_empty() || part.lease.is_some()) {
             self.kept.push(part);
@@ -216,8 +230,10 @@ impl PartSink for LocalSink {
 
     fn complete(self: Box<Self>, prefix: Payload) -> Result<Stored, StoreError> {
         let failed = self.failed();
-        let Self { target, kept, spool } = *self;
-        let mut whole = BufWriter::with_capacity(COPY_BYTES, Unfinished::create(&target)?);
+        let Self { target, kept, spool, size } = *self;
+        let whole = Unfinished::create(&target)?;
+        whole.set_aside(size + prefix.size()).map_err(&failed)?;
+        let mut whole = BufWriter::with_capacity(COPY_BYTES, whole);
         let mut digest = Sha256::new();
         let mut size = 0;
         let mut append = |bytes: &[u8]| {
