@@ -58,12 +58,13 @@ impl Unfinished {
         }
     }
 
+    fn flush_to_disk(&self) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Io { action: "flushing", path: self.path.clone(), source };
+        self.file.sync_data().map_err(failed)
+    }
+
+    /// Gives it its name. Its bytes have to be on the disk.
     fn publish(mut self, target: &Path) -> Result<(), StoreError> {
-        self.file.sync_data().map_err(|source| StoreError::Io {
-            action: "flushing",
-            path: self.path.clone(),
-            source,
-        })?;
         fs::rename(&self.path, target).map_err(|source| StoreError::Io {
             action: "renaming to",
             path: target.to_owned(),
@@ -153,6 +154,7 @@ impl Store for Local {
             path: target.clone(),
             source,
         })?;
+        unfinished.flush_to_disk()?;
         unfinished.publish(&target)
     }
 
@@ -231,31 +233,44 @@ impl PartSink for LocalSink {
     fn complete(self: Box<Self>, prefix: Payload) -> Result<Stored, StoreError> {
         let failed = self.failed();
         let Self { target, kept, spool, size } = *self;
-        let whole = Unfinished::create(&target)?;
-        whole.set_aside(size + prefix.size()).map_err(&failed)?;
-        let mut whole = BufWriter::with_capacity(COPY_BYTES, whole);
+        let size = size + prefix.size();
+        let mut whole = Unfinished::create(&target)?;
+        whole.set_aside(size).map_err(&failed)?;
+        let in_memory: Vec<Payload> = std::iter::once(prefix).chain(kept).collect();
+        let chunks = || in_memory.iter().flat_map(|part| &part.chunks);
+        let mut buffered = BufWriter::with_capacity(COPY_BYTES, &mut whole);
+        chunks().try_for_each(|chunk| buffered.write_all(chunk)).and_then(|()| buffered.flush()).map_err(&failed)?;
+        drop(buffered);
         let mut digest = Sha256::new();
-        let mut size = 0;
-        let mut append = |bytes: &[u8]| {
-            digest.update(bytes);
-            size += bytes.len() as u64;
-            whole.write_all(bytes).map_err(&failed)
-        };
-        for part in std::iter::once(prefix).chain(kept) {
-            part.chunks.iter().try_for_each(|chunk| append(chunk))?;
-        }
+        let mut count = || chunks().for_each(|chunk| digest.update(chunk));
         if let Some(spool) = spool {
+            count();
             let mut spool = spool.into_inner().map_err(|e| failed(e.into_error()))?;
             spool.file.seek(SeekFrom::Start(0)).map_err(&failed)?;
             let mut buffer = vec![0; COPY_BYTES];
             loop {
                 match spool.file.read(&mut buffer).map_err(&failed)? {
                     0 => break,
-                    n => append(&buffer[..n])?,
+                    n => {
+                        digest.update(&buffer[..n]);
+                        whole.write_all(&buffer[..n]).map_err(&failed)?;
+                    }
                 }
             }
+            whole.flush_to_disk()?;
+        } else {
+            std::thread::scope(|scope| {
+                // The disk has to do meanwhile.
+                let flush = || whole.flush_to_disk();
+                let flushing = std::thread::Builder::new().name("flusher".into()).spawn_scoped(scope, flush);
+                count();
+                match flushing {
+                    Ok(thread) => thread.join().unwrap_or_else(|_| flush()),
+                    Err(_) => flush(),
+                }
+            })?;
         }
-        whole.into_inner().map_err(|e| failed(e.into_error()))?.publish(&target)?;
+        whole.publish(&target)?;
         Ok(Stored { size, sha256: hex(&digest.finalize()) })
     }
 
