@@ -58,9 +58,24 @@ impl Unfinished {
         }
     }
 
+    /// Waits until its bytes are on the disk.
     fn flush_to_disk(&self) -> Result<(), StoreError> {
         let failed = |source| StoreError::Io { action: "flushing", path: self.path.clone(), source };
         self.file.sync_data().map_err(failed)
+    }
+
+    /// The same while other `work` is done, if it has so many bytes that a thread is worth it.
+    fn flush_to_disk_during(&self, bytes: u64, work: impl FnOnce()) -> Result<(), StoreError> {
+        std::thread::scope(|scope| {
+            let flush = || self.flush_to_disk();
+            let thread = std::thread::Builder::new().name("flusher".into());
+            let flushing = (bytes >= FLUSHED_ASIDE).then(|| thread.spawn_scoped(scope, flush));
+            work();
+            match flushing {
+                Some(Ok(thread)) => thread.join().unwrap_or_else(|_| flush()),
+                Some(Err(_)) | None => flush(),
+            }
+        })
     }
 
     /// Gives it its name. Its bytes have to be on the disk.
@@ -207,6 +222,9 @@ struct LocalSink {
 /// Bytes copied at a time, and up to which writes are gathered.
 const COPY_BYTES: usize = 1 << 18;
 
+/// Bytes from which on a thread of its own waits for the disk.
+const FLUSHED_ASIDE: u64 = 1 << 20;
+
 impl LocalSink {
     fn failed(&self) -> impl Fn(io::Error) -> StoreError + use<> {
         let path = self.target.clone();
@@ -238,43 +256,39 @@ impl PartSink for LocalSink {
         whole.set_aside(size).map_err(&failed)?;
         let in_memory: Vec<Payload> = std::iter::once(prefix).chain(kept).collect();
         let chunks = || in_memory.iter().flat_map(|part| &part.chunks);
-        let mut buffered = BufWriter::with_capacity(COPY_BYTES, &mut whole);
-        chunks().try_for_each(|chunk| buffered.write_all(chunk)).and_then(|()| buffered.flush()).map_err(&failed)?;
-        drop(buffered);
+        let mut gathered = BufWriter::with_capacity(COPY_BYTES, &mut whole);
+        chunks().try_for_each(|chunk| gathered.write_all(chunk)).and_then(|()| gathered.flush()).map_err(&failed)?;
+        drop(gathered);
         let mut digest = Sha256::new();
         let mut count = || chunks().for_each(|chunk| digest.update(chunk));
         if let Some(spool) = spool {
             count();
-            let mut spool = spool.into_inner().map_err(|e| failed(e.into_error()))?;
-            spool.file.seek(SeekFrom::Start(0)).map_err(&failed)?;
-            let mut buffer = vec![0; COPY_BYTES];
-            loop {
-                match spool.file.read(&mut buffer).map_err(&failed)? {
-                    0 => break,
-                    n => {
-                        digest.update(&buffer[..n]);
-                        whole.write_all(&buffer[..n]).map_err(&failed)?;
-                    }
-                }
-            }
+            let spool = spool.into_inner().map_err(|e| failed(e.into_error()))?;
+            append(spool, &mut whole, &mut digest).map_err(&failed)?;
             whole.flush_to_disk()?;
         } else {
-            std::thread::scope(|scope| {
-                // The disk has to do meanwhile.
-                let flush = || whole.flush_to_disk();
-                let flushing = std::thread::Builder::new().name("flusher".into()).spawn_scoped(scope, flush);
-                count();
-                match flushing {
-                    Ok(thread) => thread.join().unwrap_or_else(|_| flush()),
-                    Err(_) => flush(),
-                }
-            })?;
+            whole.flush_to_disk_during(size, count)?;
         }
         whole.publish(&target)?;
         Ok(Stored { size, sha256: hex(&digest.finalize()) })
     }
 
     fn abort(self: Box<Self>) {}
+}
+
+/// Copies a file to the end of another, and takes it into the digest of that.
+fn append(mut spool: Unfinished, whole: &mut Unfinished, digest: &mut Sha256) -> io::Result<()> {
+    spool.file.seek(SeekFrom::Start(0))?;
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        match spool.file.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => {
+                digest.update(&buffer[..n]);
+                whole.write_all(&buffer[..n])?;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
