@@ -1,7 +1,8 @@
 //! Memory of compressed tiles, used again. Tiles are large and many: fresh memory for each would be mapped, cleared and
 //! unmapped by the system page by page.
 //!
-//! Invariant: buffers that wait to be used take no more than what was in use together at some time, less what is now.
+//! Invariant: buffers in use and those that wait to be used take no more than those that were in use together at some time
+//! since none was; when none is, none waits: what one scene needed is not kept from the next.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,7 +61,7 @@ impl Drop for Buffer {
 
 impl Pool {
     const fn new() -> Self {
-        Self { state: Mutex::new(State { free: BTreeMap::new(), waiting: 0, used: 0, peak: 0 }) }
+        Self { state: Mutex::new(State::new()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,10 +91,19 @@ impl Pool {
         state.used -= memory.len();
         state.waiting += memory.len();
         state.free.entry(memory.len()).or_default().push(memory);
+        if state.used == 0 {
+            let all = std::mem::replace(&mut *state, State::new());
+            drop(state);
+            drop(all);
+        }
     }
 }
 
 impl State {
+    const fn new() -> Self {
+        Self { free: BTreeMap::new(), waiting: 0, used: 0, peak: 0 }
+    }
+
     /// Lets go of buffers until those that wait have room beside those in use.
     fn shrink(&mut self, dropped: &mut Vec<Vec<u8>>) {
         while self.used + self.waiting > self.peak {
@@ -129,7 +139,7 @@ mod tests {
                     held.swap_remove(step % held.len());
                 }
                 let used: usize = held.iter().map(|(_, b)| b.memory.len()).sum();
-                peak = peak.max(used);
+                peak = if used > 0 { peak.max(used) } else { 0 };
                 let state = pool.lock();
                 let waiting: usize = state.free.values().flatten().map(Vec::len).sum();
                 prop_assert_eq!((state.used, state.waiting, state.peak), (used, waiting, peak));
@@ -143,11 +153,12 @@ mod tests {
     #[test]
     fn a_buffer_of_the_same_size_is_used_again() {
         let pool: &'static Pool = Box::leak(Box::new(Pool::new()));
-        let first = pool.take(64);
+        let (first, second) = (pool.take(64), pool.take(64));
         let address = first.memory.as_ptr();
         drop(first);
-        assert_eq!(pool.take(64).memory.as_ptr(), address);
-        let other = pool.take(32);
-        assert_eq!((other.as_ref().len(), other.memory.len()), (0, 32));
+        let again = pool.take(64);
+        assert_eq!((again.memory.as_ptr(), again.as_ref().len()), (address, 0));
+        drop((second, again));
+        assert_eq!(pool.lock().waiting, 0);
     }
 }
