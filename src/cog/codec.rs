@@ -85,19 +85,23 @@ pub(super) const FRAME: usize = 4;
 
 impl EncodedTile {
     /// A tile of these compressed bytes.
+    #[cfg(test)]
+    pub(super) fn new(index: TileIndex, bytes: &[u8]) -> Result<Self, CogError> {
+        let mut buffer = Buffer::of(bytes.len() + 2 * FRAME);
+        buffer.memory()[FRAME..][..bytes.len()].copy_from_slice(bytes);
+        Self::of(index, buffer, bytes.len())
+    }
+
+    /// A tile of the first `size` bytes behind the place of its leader, with leader and trailer written around them.
     ///
     /// # Errors
     /// [`CogError::TileSize`] if no leader and trailer can be made for them.
-    pub fn new(index: TileIndex, bytes: &[u8]) -> Result<Self, CogError> {
-        let mut framed = vec![0; bytes.len() + 2 * FRAME];
-        framed[FRAME..][..bytes.len()].copy_from_slice(bytes);
-        frame(index, &mut framed, bytes.len())?;
-        Ok(Self { index, framed: framed.into() })
-    }
-
-    /// A tile of the first `size` bytes behind the leader.
     fn of(index: TileIndex, mut buffer: Buffer, size: usize) -> Result<Self, CogError> {
-        frame(index, buffer.memory(), size)?;
+        let leader = u32::try_from(size).ok().filter(|n| *n as usize >= FRAME);
+        let leader = leader.ok_or(CogError::TileSize { index, found: size })?;
+        let framed = buffer.memory();
+        framed[..FRAME].copy_from_slice(&leader.to_le_bytes());
+        framed.copy_within(size..size + FRAME, FRAME + size);
         buffer.len = size + 2 * FRAME;
         // Tiles that wait must not hold much more than their size.
         let fills = 2 * buffer.len >= buffer.memory().len();
@@ -120,15 +124,6 @@ impl EncodedTile {
     pub fn into_framed(self) -> Bytes {
         self.framed
     }
-}
-
-/// Writes leader and trailer around the `size` bytes that stand behind the place of the leader.
-fn frame(index: TileIndex, framed: &mut [u8], size: usize) -> Result<(), CogError> {
-    let leader = u32::try_from(size).ok().filter(|n| *n as usize >= FRAME);
-    let leader = leader.ok_or(CogError::TileSize { index, found: size })?;
-    framed[..FRAME].copy_from_slice(&leader.to_le_bytes());
-    framed.copy_within(size..size + FRAME, FRAME + size);
-    Ok(())
 }
 
 /// Rows of samples somewhere in a larger image.
