@@ -28,7 +28,7 @@ container() {
     text=$(printf 'PUT\n\n\n\n\n\n\n\n\n\n\n\nx-ms-date:%s\nx-ms-version:%s\n/%s%s\nrestype:container' "$date" "$version" "$account" "$path")
     hex=$(printf %s "$key" | base64 -d | od -An -tx1 | tr -d ' \n')
     signature=$(printf %s "$text" | openssl dgst -sha256 -mac HMAC -macopt "hexkey:$hex" -binary | base64)
-    curl -sf --max-time 30 -X PUT -H "x-ms-date: $date" -H "x-ms-version: $version" -H 'Content-Length: 0' \
+    curl -sf --max-time 120 -X PUT -H "x-ms-date: $date" -H "x-ms-version: $version" -H 'Content-Length: 0' \
         -H "Authorization: SharedKey $account:$signature" "http://127.0.0.1:$port$path?restype=container" > /dev/null
 }
 
@@ -48,7 +48,7 @@ start() {
     setsid "$N/node_modules/.bin/azurite-blob" --silent --inMemoryPersistence --blobHost 127.0.0.1 --blobPort "$port" \
         --skipApiVersionCheck --disableTelemetry < /dev/null > "$D/log" 2>&1 &
     echo $! > "$D/pid"
-    wait_until "azurite on port $port" 600 listens "$port"
+    wait_until "azurite on port $port" 120 listens "$port"
     container || failed "the container cannot be made" "$D/log"
     echo "AZURE_STORAGE_ENDPOINT=http://127.0.0.1:$port/$account AZURE_STORAGE_ACCOUNT_NAME=$account AZURE_STORAGE_ACCOUNT_KEY=$key"
 }

@@ -27,7 +27,7 @@ start() {
     cd "$D"
     local fsid monitor messenger
     fsid=$(uuidgen)
-    monitor=$((port + 10000)) messenger=$((port + 10001))
+    monitor=$((port + 1)) messenger=$((port + 2))
     cat > ceph.conf <<C
 [global]
 fsid = $fsid
@@ -44,6 +44,7 @@ osd crush chooseleaf type = 0
 mon allow pool size one = true
 osd objectstore = memstore
 memstore device bytes = 4294967296
+mon data avail crit = 0
 run dir = $D/run
 admin socket = $D/run/\$name.asok
 pid file = $D/run/\$name.pid
@@ -55,29 +56,31 @@ paxos propose interval = 0.05
 rgw frontends = beast endpoint=127.0.0.1:$port tcp_nodelay=1
 rgw run sync thread = false
 C
+    # In a shell of its own, so that each command that fails ends it, and what it says is in the log and shown from there.
     # The monitor and the storage stay in the background with whatever they were given, so they are given nothing.
-    exec 3> log/start.log
-    {
+    # How long it may take says nothing of Ceph: the machine may be busy with something else.
+    trap 'failed "Ceph did not start" "$D/log/start.log"' ERR
+    (
         ceph-authtool --create-keyring keyring --gen-key -n mon. --cap mon 'allow *'
         ceph-authtool keyring --gen-key -n client.admin --cap mon 'allow *' --cap osd 'allow *' --cap mgr 'allow *'
         monmaptool --create --clobber --fsid "$fsid" --addv a "[v2:127.0.0.1:$monitor,v1:127.0.0.1:$messenger]" monmap
         ceph-mon -c ceph.conf -i a --mkfs --monmap monmap --keyring keyring
         ceph-mon -c ceph.conf -i a
-        local osd
         osd=$(uuidgen)
-        timeout 30 ceph -c ceph.conf osd new "$osd"
+        timeout 120 ceph -c ceph.conf osd new "$osd"
         ceph-authtool keyring --gen-key -n osd.0
-        timeout 30 ceph -c ceph.conf auth add osd.0 mon 'allow profile osd' osd 'allow *' \
+        timeout 120 ceph -c ceph.conf auth add osd.0 mon 'allow profile osd' osd 'allow *' \
             -i <(ceph-authtool keyring -p -n osd.0 | sed 's/^/\tkey = /;1i [osd.0]')
         ceph-osd -c ceph.conf -i 0 --mkfs --osd-uuid "$osd"
         ceph-osd -c ceph.conf -i 0
-        wait_until "Ceph's storage" 100 osd_is_up
-        timeout 10 ceph -c ceph.conf osd crush set osd.0 1.0 root=default host=h
-        timeout 100 radosgw-admin -c ceph.conf user create --uid=test --display-name=test \
+        wait_until "Ceph's storage" 120 osd_is_up
+        timeout 120 ceph -c ceph.conf osd crush set osd.0 1.0 root=default host=h
+        timeout 300 radosgw-admin -c ceph.conf user create --uid=test --display-name=test \
             --access-key=AKIATEST --secret=SECRETTEST
         radosgw -c ceph.conf -n client.admin
-    } < /dev/null >&3 2>&1 3>&- || failed "Ceph did not start" log/start.log
-    wait_until "Ceph's gateway on port $port" 300 listens "$port"
+    ) < /dev/null > log/start.log 2>&1
+    trap - ERR
+    wait_until "Ceph's gateway on port $port" 120 listens "$port"
     bucket || failed "the bucket cannot be made" log/client.admin.log
     echo "AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_ACCESS_KEY_ID=AKIATEST AWS_SECRET_ACCESS_KEY=SECRETTEST AWS_REGION=us-east-1"
 }
@@ -88,7 +91,7 @@ bucket() {
     date=$(LC_ALL=C date -u '+%a, %d %b %Y %H:%M:%S GMT')
     signature=$(printf 'PUT\n\n\n%s\n/fieldglow-test' "$date" | openssl dgst -sha1 -hmac SECRETTEST -binary | base64)
     # The first request makes the gateway's pools, and takes its time.
-    curl -sf --max-time 120 -X PUT -H "Date: $date" -H "Authorization: AWS AKIATEST:$signature" \
+    curl -sf --max-time 1200 -X PUT -H "Date: $date" -H "Authorization: AWS AKIATEST:$signature" \
         "http://127.0.0.1:$port/fieldglow-test" > /dev/null
 }
 

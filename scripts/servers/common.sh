@@ -10,14 +10,15 @@ failed() { # failed MESSAGE [LOG]: says what went wrong, with the end of the log
 
 listens() { (: < "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
 
-wait_until() { # wait_until WHAT TENTHS COMMAND...: until the command succeeds
-    local what=$1 tenths=$2
+wait_until() { # wait_until WHAT SECONDS COMMAND...: until the command succeeds
+    local what=$1 seconds=$2 end
     shift 2
-    for _ in $(seq "$tenths"); do
-        "$@" && return
+    end=$((SECONDS + seconds))
+    while [ $SECONDS -le $end ]; do
+        ! "$@" || return 0
         sleep 0.1
     done
-    failed "$what is not there after $((tenths / 10)) s"
+    failed "$what is not there after $seconds s"
 }
 
 install_packages() { # install_packages PACKAGE...: Debian packages

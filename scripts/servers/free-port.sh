@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Prints a port of 20000 to 30999 that nobody listens on, nor on those 10,000 and 10,001 above, which Ceph takes as well.
+# Prints a port of 20000 to 30999 that nobody listens on, nor on the two after it, which Ceph takes as well. From 32768 on
+# the system gives ports to clients.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 for _ in $(seq 100); do
     port=$((20000 + RANDOM % 11000))
-    if ! listens $port && ! listens $((port + 10000)) && ! listens $((port + 10001)); then
+    if ! listens $port && ! listens $((port + 1)) && ! listens $((port + 2)); then
         echo $port
         exit
     fi

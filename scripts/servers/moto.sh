@@ -30,8 +30,8 @@ start() {
     mkdir -p "$D"
     setsid "$V/bin/moto_server" -H 127.0.0.1 -p "$port" < /dev/null > "$D/log" 2>&1 &
     echo $! > "$D/pid"
-    wait_until "moto on port $port" 600 listens "$port"
-    curl -sf --max-time 30 -X PUT "http://127.0.0.1:$port/fieldglow-test" > /dev/null || failed "the bucket cannot be made" "$D/log"
+    wait_until "moto on port $port" 120 listens "$port"
+    curl -sf --max-time 120 -X PUT "http://127.0.0.1:$port/fieldglow-test" > /dev/null || failed "the bucket cannot be made" "$D/log"
     echo "AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_REGION=us-east-1"
 }
 
