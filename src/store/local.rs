@@ -4,9 +4,12 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::digest::sha256;
 use super::{ConditionalCreate, Found, PartSink, Payload, Store, StoreError, Stored, hex};
 
 /// A folder.
@@ -62,20 +65,6 @@ impl Unfinished {
     fn flush_to_disk(&self) -> Result<(), StoreError> {
         let failed = |source| StoreError::Io { action: "flushing", path: self.path.clone(), source };
         self.file.sync_data().map_err(failed)
-    }
-
-    /// The same while other `work` is done, if it has so many bytes that a thread is worth it.
-    fn flush_to_disk_during(&self, bytes: u64, work: impl FnOnce()) -> Result<(), StoreError> {
-        std::thread::scope(|scope| {
-            let flush = || self.flush_to_disk();
-            let thread = std::thread::Builder::new().name("flusher".into());
-            let flushing = (bytes >= FLUSHED_ASIDE).then(|| thread.spawn_scoped(scope, flush));
-            work();
-            match flushing {
-                Some(Ok(thread)) => thread.join().unwrap_or_else(|_| flush()),
-                Some(Err(_)) | None => flush(),
-            }
-        })
     }
 
     /// Gives it its name. Its bytes have to be on the disk.
@@ -222,8 +211,8 @@ struct LocalSink {
 /// Bytes copied at a time, and up to which writes are gathered.
 const COPY_BYTES: usize = 1 << 18;
 
-/// Bytes from which on a thread of its own waits for the disk.
-const FLUSHED_ASIDE: u64 = 1 << 20;
+/// Bytes from which on a thread of its own makes the digest.
+const DIGESTED_ASIDE: u64 = 1 << 20;
 
 impl LocalSink {
     fn failed(&self) -> impl Fn(io::Error) -> StoreError + use<> {
@@ -254,26 +243,60 @@ impl PartSink for LocalSink {
         let size = size + prefix.size();
         let mut whole = Unfinished::create(&target)?;
         whole.set_aside(size).map_err(&failed)?;
-        let in_memory: Vec<Payload> = std::iter::once(prefix).chain(kept).collect();
-        let chunks = || in_memory.iter().flat_map(|part| &part.chunks);
-        let mut gathered = BufWriter::with_capacity(COPY_BYTES, &mut whole);
-        chunks().try_for_each(|chunk| gathered.write_all(chunk)).and_then(|()| gathered.flush()).map_err(&failed)?;
-        drop(gathered);
-        let mut digest = Sha256::new();
-        let mut count = || chunks().for_each(|chunk| digest.update(chunk));
-        if let Some(spool) = spool {
-            count();
+        let parts: Vec<Payload> = std::iter::once(prefix).chain(kept).collect();
+        let sha256 = if let Some(spool) = spool {
+            let mut digest = Sha256::new();
+            chunks(&parts).for_each(|chunk| digest.update(chunk));
+            write(parts, &mut whole).map_err(&failed)?;
             let spool = spool.into_inner().map_err(|e| failed(e.into_error()))?;
             append(spool, &mut whole, &mut digest).map_err(&failed)?;
             whole.flush_to_disk()?;
+            digest.finalize().into()
         } else {
-            whole.flush_to_disk_during(size, count)?;
-        }
+            digest_beside(parts.clone(), size, || {
+                write(parts, &mut whole).map_err(&failed)?;
+                whole.flush_to_disk()
+            })?
+        };
         whole.publish(&target)?;
-        Ok(Stored { size, sha256: hex(&digest.finalize()) })
+        Ok(Stored { size, sha256: hex(&sha256) })
     }
 
     fn abort(self: Box<Self>) {}
+}
+
+fn chunks(parts: &[Payload]) -> impl Iterator<Item = &Bytes> {
+    parts.iter().flat_map(|part| &part.chunks)
+}
+
+/// Writes parts, and lets go of their memory.
+fn write(parts: Vec<Payload>, whole: &mut Unfinished) -> io::Result<()> {
+    let mut gathered = BufWriter::with_capacity(COPY_BYTES, whole);
+    chunks(&parts).try_for_each(|chunk| gathered.write_all(chunk)).and_then(|()| gathered.flush())
+}
+
+/// SHA-256 of parts of so many bytes in all, made while other `work` is done if a thread is worth it.
+fn digest_beside(
+    parts: Vec<Payload>,
+    bytes: u64,
+    work: impl FnOnce() -> Result<(), StoreError>,
+) -> Result<[u8; 32], StoreError> {
+    let parts = Mutex::new(parts);
+    let digest = || {
+        // Let go of as soon as they are in the digest.
+        let parts = std::mem::take(&mut *parts.lock().unwrap_or_else(PoisonError::into_inner));
+        sha256(chunks(&parts).cloned().collect())
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("digest".into());
+        let beside = (bytes >= DIGESTED_ASIDE).then(|| thread.spawn_scoped(scope, digest));
+        let done = work();
+        let digest = match beside {
+            Some(Ok(thread)) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Some(Err(_)) | None => digest(),
+        };
+        done.map(|()| digest)
+    })
 }
 
 /// Copies a file to the end of another, and takes it into the digest of that.

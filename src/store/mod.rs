@@ -5,6 +5,7 @@
 
 mod client;
 mod cloud;
+mod digest;
 mod fault;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;

@@ -15,10 +15,11 @@ use futures::future::{BoxFuture, Shared};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
+use super::digest::sha256;
 use super::fault::Fault;
 use super::pull::{CHECKSUM, Digests, pull};
 use super::remote::Inner;
@@ -294,9 +295,7 @@ impl PartSink for RemoteSink {
         beginning.chunks.extend(first.chunks);
         let inner = Arc::clone(&self.inner);
         let Some(upload) = self.upload.clone() else {
-            let mut digest = Sha256::new();
-            beginning.chunks.iter().for_each(|chunk| digest.update(chunk));
-            let stored = Stored { size: beginning.size(), sha256: hex(&digest.finalize()) };
+            let stored = Stored { size: beginning.size(), sha256: hex(&sha256(beginning.chunks.clone())) };
             let what = format!("writing `{}`", self.name);
             let payload: PutPayload = beginning.chunks.into_iter().collect();
             let attempt = async || inner.objects.put(&self.path, payload.clone()).await;
@@ -306,13 +305,9 @@ impl PartSink for RemoteSink {
         let going = self.send(upload.clone(), 0, beginning.clone());
         // While the network is busy with it.
         let digest = self.kept.as_ref().map(|kept| {
-            let mut digest = Sha256::new();
-            std::iter::once(&beginning)
-                .chain(kept)
-                .flat_map(|part| &part.chunks)
-                .for_each(|chunk| digest.update(chunk));
-            let size = beginning.size() + kept.iter().map(Payload::size).sum::<u64>();
-            Stored { size, sha256: hex(&digest.finalize()) }
+            let parts = || std::iter::once(&beginning).chain(kept);
+            let sha256 = sha256(parts().flat_map(|part| &part.chunks).cloned().collect());
+            Stored { size: parts().map(Payload::size).sum(), sha256: hex(&sha256) }
         });
         let first = self.sent(going)?;
         self.settle()?;
