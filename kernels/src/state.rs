@@ -44,21 +44,14 @@ pub fn mark_pixels(samples: &mut [f32], bands: usize, fill: f32, ceiling: f32, s
     #[inline(always)]
     fn mark<const B: usize>(samples: &mut [f32], fill: f32, ceiling: f32, state: &mut [u16]) {
         for (pixel, s) in samples.chunks_exact_mut(B).zip(state) {
-            let (mut invalid, mut saturated) = (0u16, 0u16);
+            let (mut invalid, mut saturated) = (0, 0);
             for v in pixel {
-                let is_invalid = (*v == fill) | !v.is_finite();
-                invalid += u16::from(is_invalid);
-                // Fill first: a fill value above the ceiling is no saturated measurement.
-                saturated |= u16::from((*v >= ceiling) & !is_invalid);
-                *v = if is_invalid { f32::NAN } else { *v };
+                let (kept, is_invalid, is_saturated) = measured(*v, fill, ceiling);
+                (invalid, saturated) = (invalid + is_invalid, saturated | is_saturated);
+                *v = kept;
             }
             *s = state_of(invalid, saturated, B as u16);
         }
-    }
-    #[inline(always)]
-    fn state_of(invalid: u16, saturated: u16, bands: u16) -> u16 {
-        let defects = saturated * SATURATED + u16::from(invalid > 0) * PARTIAL;
-        if invalid == bands { NODATA } else { defects }
     }
     assert_eq!(samples.len(), bands * state.len(), "whole pixels");
     vectorized(
@@ -81,6 +74,22 @@ pub fn mark_pixels(samples: &mut [f32], bands: usize, fill: f32, ceiling: f32, s
             }
         },
     );
+}
+
+/// A sample, NaN if it is no measurement; 1 if it is none; 1 if it is one at or above `ceiling`.
+#[inline(always)]
+pub(crate) fn measured(v: f32, fill: f32, ceiling: f32) -> (f32, u16, u16) {
+    let is_invalid = (v == fill) | !v.is_finite();
+    // Fill first: a fill value above the ceiling is no saturated measurement.
+    let is_saturated = (v >= ceiling) & !is_invalid;
+    (if is_invalid { f32::NAN } else { v }, u16::from(is_invalid), u16::from(is_saturated))
+}
+
+/// The state of a pixel of so many bands, so many of them invalid, and of some (1) or none (0) saturated.
+#[inline(always)]
+pub(crate) fn state_of(invalid: u16, saturated: u16, bands: u16) -> u16 {
+    let defects = saturated * SATURATED + u16::from(invalid > 0) * PARTIAL;
+    if invalid == bands { NODATA } else { defects }
 }
 
 /// Sets [`OCCLUDED`] where terrain stands more than `tolerance` metres above the line of sight.

@@ -131,7 +131,7 @@ pub fn run(
     let mut outcomes: Vec<SceneOutcome> = Vec::new();
     std::thread::scope(|scope| -> Result<()> {
         let (to_sequencer, messages) = channel();
-        let flight = Arc::new(Flight::new(options.stop.clone()));
+        let flight = Arc::new(Flight::new(options.threads.max(1), options.stop.clone()));
         let (cancelled, lender) = (Arc::clone(&flight.cancelled), budget.clone());
         // The first scene is opened and computed while the store answers; nothing is sent to it before.
         let probe = &probe;
@@ -421,7 +421,7 @@ impl Dispatcher<'_> {
         let flight = Arc::clone(&self.flight);
         let to_sequencer = self.to_sequencer.clone();
         self.pool.spawn(move || {
-            let result = (!flight.is_cancelled()).then(|| task.run());
+            let result = (!flight.is_cancelled()).then(|| task.run(&flight));
             drop(working);
             if matches!(result, Some(Err(_))) {
                 flight.cancelled.store(true, Ordering::Relaxed);

@@ -108,6 +108,7 @@ impl Fold {
         let (mut row, end) = (at.unit.row as usize + top, at.unit.row as usize + top + self.strip.rows);
         let mut done = 0;
         while row < end {
+            self.compress(at, tools, out)?;
             let rows = (end - row).min(tile - row % tile);
             for (k, col) in (0..self.strip.cols).step_by(tile).enumerate() {
                 if k == self.drafts.len() {
@@ -116,27 +117,40 @@ impl Fold {
                 }
                 fill(encoder, &mut self.drafts[k], &self.strip, (done, col), rows, &mut tools.codecs)?;
             }
-            if self.drafts.first().is_some_and(|d| d.missing() == 0) {
-                for draft in self.drafts.drain(..) {
-                    let (tile, buffer) = encoder.finish(draft, &mut tools.codecs)?;
-                    tools.buffers.push(buffer);
-                    out.tiles.push((at.file, tile));
-                }
-            }
             (row, done) = (row + rows, done + rows);
         }
         out.seconds.encode += folded.elapsed().as_secs_f64();
         Ok(())
     }
 
-    /// Takes the unit's share of every level that was kept, and gives the statistics to `out`.
+    /// Compresses the row of tiles whose rows have all come, if it is one.
+    fn compress(&mut self, at: &Place<'_>, tools: &mut Tools, out: &mut Output) -> Result<()> {
+        if self.drafts.first().is_some_and(|d| d.missing() == 0) {
+            for draft in self.drafts.drain(..) {
+                let (tile, buffer) = at.cell.encoder(at.file).finish(draft, &mut tools.codecs)?;
+                tools.buffers.push(buffer);
+                out.tiles.push((at.file, tile));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the statistics of the strips to `out`.
+    pub fn sum_up(&mut self, out: &mut Output) {
+        let integers = self.integers.iter().copied().map(Stats::Integer);
+        out.stats.push(integers.chain(self.floats.iter().copied().map(Stats::Float)).collect());
+        out.lights.push(std::mem::take(&mut self.lights));
+    }
+
+    /// Compresses what the strips left, and takes the unit's share of every level that was kept. What else is made of the
+    /// unit does not matter here: another thread may do it.
     ///
     /// # Errors
     /// Those of the encoder, and of pictures.
     pub fn end(&mut self, at: &Place<'_>, tools: &mut Tools, out: &mut Output) -> Result<()> {
-        let integers = self.integers.iter().copied().map(Stats::Integer);
-        out.stats.push(integers.chain(self.floats.iter().copied().map(Stats::Float)).collect());
-        out.lights.push(std::mem::take(&mut self.lights));
+        let started = Instant::now();
+        self.compress(at, tools, out)?;
+        out.seconds.encode += started.elapsed().as_secs_f64();
         let levels = at.cell.levels(at.file);
         let first = usize::from(levels > 1);
         let Tools { codecs, buffers, levels: (finer, coarser) } = tools;

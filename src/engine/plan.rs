@@ -106,6 +106,13 @@ pub struct Input {
     pub pixel_area_m2: f64,
 }
 
+impl Input {
+    /// The DN that marks "no measurement", and that from which on a sample is saturated; NaN where there is none.
+    pub fn bounds(&self) -> (f32, f32) {
+        (self.fill.unwrap_or(f32::NAN), self.saturation.unwrap_or(f32::NAN))
+    }
+}
+
 /// One band to read.
 #[derive(Clone)]
 pub struct InputBand {

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::cell::OpenCell;
+use super::flight::Flight;
 use super::{EngineError, unit};
 use crate::error::{Result, ResultExt};
 use crate::grid::Window;
@@ -33,8 +34,8 @@ impl Task {
     }
 
     /// Computes it; a panic becomes an error.
-    pub fn run(&self) -> Result<unit::Output> {
-        let attempt = catch_unwind(AssertUnwindSafe(|| unit::compute(&self.cell, self.layer, self.window)));
+    pub fn run(&self, flight: &Flight) -> Result<unit::Output> {
+        let attempt = catch_unwind(AssertUnwindSafe(|| unit::compute(&self.cell, self.layer, self.window, flight)));
         let result = attempt.unwrap_or_else(|panic| {
             let what = panic
                 .downcast_ref::<String>()

@@ -1,7 +1,8 @@
-//! What one task computes: from source pixels to compressed tiles, on one core, without waiting for anyone.
+//! What one task computes: from source pixels to compressed tiles, on one core while every core has such a task.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use fieldglow_kernels::lights::Lights;
@@ -11,6 +12,7 @@ use fieldglow_kernels::stats::{FloatStats, IntegerStats};
 use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
 
 use super::cell::OpenCell;
+use super::flight::Flight;
 use super::fold::{Fold, Place, Tools};
 use super::locate::{Located, UnitLocated};
 use super::plan::{Input, ScenePlan};
@@ -122,9 +124,9 @@ impl Default for Strip {
     }
 }
 
-/// Computes unit `window` of layer `layer` of a cell.
-pub fn compute(cell: &OpenCell, layer: usize, window: Window) -> Result<Output> {
-    BENCH.with_borrow_mut(|(bench, folds, tools)| compute_with(bench, folds, tools, cell, layer, window))
+/// Computes unit `window` of layer `layer` of a cell; workers that have no unit help.
+pub fn compute(cell: &OpenCell, layer: usize, window: Window, flight: &Flight) -> Result<Output> {
+    BENCH.with_borrow_mut(|(bench, folds, tools)| compute_with(bench, folds, tools, cell, layer, window, flight))
 }
 
 fn compute_with(
@@ -134,6 +136,7 @@ fn compute_with(
     cell: &OpenCell,
     layer: usize,
     window: Window,
+    flight: &Flight,
 ) -> Result<Output> {
     let mut out = Output::default();
     let l = &cell.plan.layers[layer];
@@ -164,10 +167,49 @@ fn compute_with(
         }
     }
     out.hull = hull(points);
-    for (k, fold) in folds.iter_mut().enumerate() {
-        fold.end(&place(k), tools, &mut out)?;
-    }
+    folds.iter_mut().for_each(|fold| fold.sum_up(&mut out));
+    end(folds, place, tools, flight, &mut out)?;
     Ok(out)
+}
+
+/// Ends all files of a unit: most of its work. At the end of a scene the last units would keep a few workers busy and leave
+/// the others without any, so those take some of the files.
+fn end<'a>(
+    folds: &mut [Fold],
+    place: impl Fn(usize) -> Place<'a> + Sync,
+    tools: &mut Tools,
+    flight: &Flight,
+    out: &mut Output,
+) -> Result<()> {
+    let left = Mutex::new(folds.iter_mut().enumerate());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = |tools: &mut Tools, out: &mut Output| next().map(|(k, fold)| fold.end(&place(k), tools, out));
+    std::thread::scope(|scope| {
+        let mut helpers = Vec::new();
+        while let Some(done) = work(tools, out) {
+            done?;
+            let help = |seat| {
+                let help = move || -> Result<Output> {
+                    let _seat = seat;
+                    let (mut tools, mut out) = (Tools::default(), Output::default());
+                    while let Some(done) = work(&mut tools, &mut out) {
+                        done?;
+                    }
+                    Ok(out)
+                };
+                std::thread::Builder::new().name("helper".into()).spawn_scoped(scope, help).ok()
+            };
+            // Where no thread can be had, this one does it.
+            helpers.extend(flight.seat().and_then(help));
+        }
+        for helper in helpers {
+            let helped = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            out.tiles.extend(helped.tiles);
+            out.pictures.extend(helped.pictures);
+            out.seconds.add(&helped.seconds);
+        }
+        Ok(())
+    })
 }
 
 /// One input of a unit: its geometry, and how its pixels come.
@@ -265,29 +307,54 @@ impl Pixels {
     /// Reads a window of all bands of an input.
     pub fn read(&mut self, plan: &ScenePlan, input: &Input, window: Window, out: &mut Output) -> Result<()> {
         let started = Instant::now();
-        let part = &plan.scene.parts[input.part];
-        let bands = input.bands.len();
-        self.window = window;
-        self.samples.resize(bands * window.pixels(), 0.0);
         self.state.resize(window.pixels(), 0);
-        let (fill, ceiling) = (input.fill.unwrap_or(f32::NAN), input.saturation.unwrap_or(f32::NAN));
-        for top in (0..window.rows).step_by(READ_ROWS) {
-            let rows = READ_ROWS.min(window.rows - top);
-            let rows_window = Window::new(window.row + top as i64, window.col, rows, window.cols);
-            let at = top * window.cols..(top + rows) * window.cols;
-            let samples = &mut self.samples[bands * at.start..bands * at.end];
-            read_part(input, rows_window, &mut self.scratch, &mut self.planes, samples, out).within(|c| {
-                c.stage = Some("read");
-                c.band = c.band.take().or(Some(part.name.clone()));
-            })?;
-            state::mark_pixels(samples, bands, fill, ceiling, &mut self.state[at]);
-        }
-        self.clean = self.state.iter().all(|s| *s == 0);
-        out.reads.samples += self.samples.len() as u64;
-        out.reads.bytes += self.samples.len() as u64 * u64::from(part.sample.bits() / 8);
+        let (fill, ceiling) = input.bounds();
+        let bands = input.bands.len();
+        let states = &mut self.state;
+        let mark = |samples: &mut [f32], at| state::mark_pixels(samples, bands, fill, ceiling, &mut states[at]);
+        fetch((&mut self.samples, &mut self.scratch, &mut self.planes), plan, input, window, out, mark)?;
+        self.window = window;
+        self.clean = self.state.iter().fold(0, |all, s| all | s) == 0;
         out.seconds.read += started.elapsed().as_secs_f64();
         Ok(())
     }
+
+    /// Reads a window of all bands of an input as it stands in its files.
+    fn read_raw(&mut self, plan: &ScenePlan, input: &Input, window: Window, out: &mut Output) -> Result<()> {
+        let started = Instant::now();
+        fetch((&mut self.samples, &mut self.scratch, &mut self.planes), plan, input, window, out, |_, _| {})?;
+        self.window = window;
+        out.seconds.read += started.elapsed().as_secs_f64();
+        Ok(())
+    }
+}
+
+/// Reads a window of all bands of an input, some rows at a time, and shows each of them to `then`.
+fn fetch(
+    (samples, scratch, planes): (&mut Vec<f32>, &mut read::Scratch, &mut Vec<f32>),
+    plan: &ScenePlan,
+    input: &Input,
+    window: Window,
+    out: &mut Output,
+    mut then: impl FnMut(&mut [f32], Range<usize>),
+) -> Result<()> {
+    let part = &plan.scene.parts[input.part];
+    let bands = input.bands.len();
+    samples.resize(bands * window.pixels(), 0.0);
+    for top in (0..window.rows).step_by(READ_ROWS) {
+        let rows = READ_ROWS.min(window.rows - top);
+        let rows_window = Window::new(window.row + top as i64, window.col, rows, window.cols);
+        let at = top * window.cols..(top + rows) * window.cols;
+        let samples = &mut samples[bands * at.start..bands * at.end];
+        read_part(input, rows_window, scratch, planes, samples, out).within(|c| {
+            c.stage = Some("read");
+            c.band = c.band.take().or(Some(part.name.clone()));
+        })?;
+        then(samples, at);
+    }
+    out.reads.samples += samples.len() as u64;
+    out.reads.bytes += samples.len() as u64 * u64::from(part.sample.bits() / 8);
+    Ok(())
 }
 
 /// Reads some rows: from one file at once, or band by band where each has its own.
@@ -350,8 +417,13 @@ pub fn resample_rows(
                 if part.is_empty() {
                     continue;
                 }
-                taken.read(at.plan, source.input, part, out)?;
-                take(taken, bands, (rows, cols), target, states);
+                taken.read_raw(at.plan, source.input, part, out)?;
+                let line = bands * part.cols.max(1);
+                for (r, line) in taken.samples.chunks_exact(line).enumerate() {
+                    let state = &mut states[r * cols..][..part.cols];
+                    let mut to = resample::Row { planes: target, plane_len: pixels, offset: r * cols, state };
+                    resample::take_row(line, bands, source.input.bounds(), &mut to);
+                }
             }
             From::Memory(k) => {
                 let from = &memory[k];
@@ -387,19 +459,6 @@ pub fn resample_rows(
     }
     block.low = low;
     Ok(())
-}
-
-/// Takes source pixels as they are; what they do not have stays invalid.
-fn take(from: &Pixels, bands: usize, (rows, cols): (usize, usize), planes: &mut [f32], states: &mut [u16]) {
-    let (width, height) = (cols.min(from.window.cols), rows.min(from.window.rows));
-    for r in 0..height {
-        let (to, at) = (r * cols..r * cols + width, r * from.window.cols);
-        states[to.clone()].copy_from_slice(&from.state[at..at + width]);
-        let line = &from.samples[bands * at..bands * (at + width)];
-        for b in 0..bands {
-            resample::take_band(line, bands, b, &mut planes[b * rows * cols..][to.clone()]);
-        }
-    }
 }
 
 /// Adds the outer corners of the first and last valid pixel of each row to `points`; returns how many pixels are valid.

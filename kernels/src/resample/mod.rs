@@ -22,7 +22,7 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
-pub use layout::{interleave, take_band};
+pub use layout::{interleave, take_row};
 
 use crate::state::{EDGE, NODATA, PARTIAL};
 
