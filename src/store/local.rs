@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -58,6 +59,26 @@ impl Unfinished {
             Err(full @ (Errno::NOSPC | Errno::DQUOT)) => Err(full.into()),
             // Others cannot; what is wrong otherwise is said when bytes are written.
             Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The file, opened for writing past the system's cache, where it can be.
+    fn past_the_cache(&self) -> Option<File> {
+        let flags = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).ok()?;
+        File::options().write(true).custom_flags(flags).open(&self.path).ok()
+    }
+
+    /// Writes an aligned piece, past the system's cache as long as `direct` can do that.
+    fn write_piece(&self, direct: &mut Option<File>, piece: &[u8], offset: u64) -> io::Result<()> {
+        match direct.as_ref().map(|file| file.write_all_at(piece, offset)) {
+            Some(Ok(())) => Ok(()),
+            // Larger blocks than expected, or a file system that only opens such files.
+            Some(Err(e)) if e.kind() == io::ErrorKind::InvalidInput => {
+                *direct = None;
+                self.file.write_all_at(piece, offset)
+            }
+            Some(Err(e)) => Err(e),
+            None => self.file.write_all_at(piece, offset),
         }
     }
 
@@ -208,8 +229,13 @@ struct LocalSink {
     size: u64,
 }
 
-/// Bytes copied at a time, and up to which writes are gathered.
+/// Bytes copied at a time, and up to which what is spooled is gathered.
 const COPY_BYTES: usize = 1 << 18;
+
+/// Bytes written at a time, and what memory, place and number of bytes that go past the system's cache are multiples of: the
+/// largest block of disks in use.
+const PIECE_BYTES: usize = 1 << 20;
+const ALIGNMENT: usize = 4096;
 
 /// Bytes from which on a thread of its own makes the digest.
 const DIGESTED_ASIDE: u64 = 1 << 20;
@@ -269,10 +295,28 @@ fn chunks(parts: &[Payload]) -> impl Iterator<Item = &Bytes> {
     parts.iter().flat_map(|part| &part.chunks)
 }
 
-/// Writes parts, and lets go of their memory.
+/// Writes parts to an empty file, and lets go of their memory. Whole pieces go past the system's cache where the file system
+/// can: products are larger than what is read of them soon, and would take the place of images that are still to be read.
 fn write(parts: Vec<Payload>, whole: &mut Unfinished) -> io::Result<()> {
-    let mut gathered = BufWriter::with_capacity(COPY_BYTES, whole);
-    chunks(&parts).try_for_each(|chunk| gathered.write_all(chunk)).and_then(|()| gathered.flush())
+    let mut memory = vec![0; PIECE_BYTES + ALIGNMENT];
+    let aligned = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+    let piece = &mut memory[aligned..aligned + PIECE_BYTES];
+    let mut direct = whole.past_the_cache();
+    let (mut filled, mut offset) = (0, 0);
+    for chunk in chunks(&parts) {
+        let mut rest = &chunk[..];
+        while !rest.is_empty() {
+            let (next, others) = rest.split_at(rest.len().min(piece.len() - filled));
+            piece[filled..filled + next.len()].copy_from_slice(next);
+            (rest, filled) = (others, filled + next.len());
+            if filled == piece.len() {
+                whole.write_piece(&mut direct, piece, offset)?;
+                (filled, offset) = (0, offset + filled as u64);
+            }
+        }
+    }
+    whole.file.write_all_at(&piece[..filled], offset)?;
+    whole.file.seek(SeekFrom::Start(offset + filled as u64)).map(|_| ())
 }
 
 /// SHA-256 of parts of so many bytes in all, made while other `work` is done if a thread is worth it.
@@ -323,6 +367,31 @@ mod tests {
             fs::read_dir(path).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn what_is_larger_than_a_piece_is_written_whole_with_and_without_a_spool() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Local::new(folder.path());
+        let bytes: Vec<u8> = (0..3 * PIECE_BYTES + 4_321).map(|i| (i * 31 % 251) as u8).collect();
+        for (size, leased) in
+            [(bytes.len(), true), (bytes.len(), false), (2 * PIECE_BYTES, true), (PIECE_BYTES - 1, true)]
+        {
+            let whole = Bytes::copy_from_slice(&bytes[..size]);
+            let mut sink = store.start("a/b.tif").unwrap();
+            let mut rest = whole.slice(1_000..);
+            for step in [1, 70_001, 1_200_000].into_iter().cycle() {
+                let chunk = rest.split_to(step.min(rest.len()));
+                let lease = leased.then(|| std::sync::Arc::new(()) as super::super::Lease);
+                sink.put(Payload { chunks: vec![chunk], lease }).unwrap();
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            let stored = sink.complete(whole.slice(..1_000).into()).unwrap();
+            assert_eq!(stored, Stored::of(&whole));
+            assert!(fs::read(folder.path().join("a/b.tif")).unwrap() == whole, "{size} bytes, {leased}");
+        }
     }
 
     #[test]
