@@ -4,6 +4,7 @@
 //! buffers and contexts held before never reaches the file.
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 
 use bytes::Bytes;
 use zstd::bulk::Compressor;
@@ -88,23 +89,23 @@ impl EncodedTile {
     #[cfg(test)]
     pub(super) fn new(index: TileIndex, bytes: &[u8]) -> Result<Self, CogError> {
         let mut buffer = Buffer::of(bytes.len() + 2 * FRAME);
-        buffer.memory()[FRAME..][..bytes.len()].copy_from_slice(bytes);
-        Self::of(index, buffer, bytes.len())
+        buffer.bytes.resize(FRAME, 0);
+        buffer.bytes.extend_from_slice(bytes);
+        Self::of(index, buffer)
     }
 
-    /// A tile of the first `size` bytes behind the place of its leader, with leader and trailer written around them.
+    /// A tile of the bytes behind the place of its leader; leader and trailer are written around them.
     ///
     /// # Errors
     /// [`CogError::TileSize`] if no leader and trailer can be made for them.
-    fn of(index: TileIndex, mut buffer: Buffer, size: usize) -> Result<Self, CogError> {
+    fn of(index: TileIndex, mut buffer: Buffer) -> Result<Self, CogError> {
+        let size = buffer.bytes.len().saturating_sub(FRAME);
         let leader = u32::try_from(size).ok().filter(|n| *n as usize >= FRAME);
         let leader = leader.ok_or(CogError::TileSize { index, found: size })?;
-        let framed = buffer.memory();
-        framed[..FRAME].copy_from_slice(&leader.to_le_bytes());
-        framed.copy_within(size..size + FRAME, FRAME + size);
-        buffer.len = size + 2 * FRAME;
+        buffer.bytes[..FRAME].copy_from_slice(&leader.to_le_bytes());
+        buffer.bytes.extend_from_within(size..);
         // Tiles that wait must not hold much more than their size.
-        let fills = 2 * buffer.len >= buffer.memory().len();
+        let fills = 2 * buffer.bytes.len() >= buffer.room();
         let framed = if fills { Bytes::from_owner(buffer) } else { Bytes::copy_from_slice(buffer.as_ref()) };
         Ok(Self { index, framed })
     }
@@ -196,12 +197,21 @@ impl Codecs {
             }
         };
         let mut buffer = Buffer::of(bound + 2 * FRAME);
-        let to = &mut buffer.memory()[FRAME..FRAME + bound];
-        let size = match codec {
-            Codec::Zstd(c) => c.compress_to_buffer(raw, to).map_err(|e| failed(e.into()))?,
-            Codec::Deflate(c) => c.zlib_compress(raw, to).map_err(|e| failed(e.into()))?,
-        };
-        EncodedTile::of(index, buffer, size)
+        match codec {
+            Codec::Zstd(c) => {
+                // Writes where nothing was written yet as well, and says how far.
+                buffer.bytes.resize(FRAME, 0);
+                let mut to = Cursor::new(&mut buffer.bytes);
+                to.set_position(FRAME as u64);
+                c.compress_to_buffer(raw, &mut to).map_err(|e| failed(e.into()))?;
+            }
+            Codec::Deflate(c) => {
+                buffer.bytes.resize(FRAME + bound, 0);
+                let size = c.zlib_compress(raw, &mut buffer.bytes[FRAME..]).map_err(|e| failed(e.into()))?;
+                buffer.bytes.truncate(FRAME + size);
+            }
+        }
+        EncodedTile::of(index, buffer)
     }
 }
 

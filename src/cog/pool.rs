@@ -1,5 +1,5 @@
 //! Memory of compressed tiles, used again. Tiles are large and many: fresh memory for each would be mapped, cleared and
-//! unmapped by the system page by page.
+//! unmapped by the system page by page. What no tile ever reached is never touched, and takes no memory.
 //!
 //! Invariant: buffers in use and those that wait to be used take no more than those that were in use together at some time
 //! since none was; when none is, none waits: what one scene needed is not kept from the next.
@@ -17,7 +17,7 @@ struct Pool {
 
 #[derive(Debug)]
 struct State {
-    /// Buffers that wait, by size.
+    /// Buffers that wait, by their room.
     free: BTreeMap<usize, Vec<Vec<u8>>>,
     /// Bytes of them.
     waiting: usize,
@@ -26,36 +26,37 @@ struct State {
     peak: usize,
 }
 
-/// A buffer, of which the first bytes count. It goes back when it is dropped.
+/// A buffer. It goes back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Buffer {
-    memory: Vec<u8>,
-    /// Bytes that count.
-    pub len: usize,
+    /// What it holds: of an earlier tile, at first. It is not to grow beyond [`Self::room`].
+    pub bytes: Vec<u8>,
+    /// Bytes it has room for.
+    room: usize,
     pool: &'static Pool,
 }
 
 impl Buffer {
-    /// A buffer of `bytes` bytes, whatever they hold, none of which counts yet.
-    pub fn of(bytes: usize) -> Self {
-        POOL.take(bytes)
+    /// A buffer for up to `room` bytes.
+    pub fn of(room: usize) -> Self {
+        POOL.take(room)
     }
 
-    /// All of it.
-    pub fn memory(&mut self) -> &mut [u8] {
-        &mut self.memory
+    /// Bytes it has room for.
+    pub fn room(&self) -> usize {
+        self.room
     }
 }
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.memory[..self.len]
+        &self.bytes
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.give(std::mem::take(&mut self.memory));
+        self.pool.give(std::mem::take(&mut self.bytes), self.room);
     }
 }
 
@@ -68,29 +69,29 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&'static self, bytes: usize) -> Buffer {
+    fn take(&'static self, room: usize) -> Buffer {
         let mut dropped = Vec::new();
         let found = {
             let mut state = self.lock();
-            state.used += bytes;
+            state.used += room;
             state.peak = state.peak.max(state.used);
-            let found = state.free.get_mut(&bytes).and_then(Vec::pop);
+            let found = state.free.get_mut(&room).and_then(Vec::pop);
             match found {
-                Some(_) => state.waiting -= bytes,
+                Some(_) => state.waiting -= room,
                 None => state.shrink(&mut dropped),
             }
             found
         };
         // The system is asked for memory, and given some, while nobody waits for the lock.
         drop(dropped);
-        Buffer { memory: found.unwrap_or_else(|| vec![0; bytes]), len: 0, pool: self }
+        Buffer { bytes: found.unwrap_or_else(|| Vec::with_capacity(room)), room, pool: self }
     }
 
-    fn give(&self, memory: Vec<u8>) {
+    fn give(&self, bytes: Vec<u8>, room: usize) {
         let mut state = self.lock();
-        state.used -= memory.len();
-        state.waiting += memory.len();
-        state.free.entry(memory.len()).or_default().push(memory);
+        state.used -= room;
+        state.waiting += room;
+        state.free.entry(room).or_default().push(bytes);
         if state.used == 0 {
             let all = std::mem::replace(&mut *state, State::new());
             drop(state);
@@ -107,13 +108,14 @@ impl State {
     /// Lets go of buffers until those that wait have room beside those in use.
     fn shrink(&mut self, dropped: &mut Vec<Vec<u8>>) {
         while self.used + self.waiting > self.peak {
-            let Some(mut size) = self.free.last_entry() else { break };
-            match size.get_mut().pop() {
-                Some(memory) => {
-                    self.waiting -= memory.len();
-                    dropped.push(memory);
+            let Some(mut waiting) = self.free.last_entry() else { break };
+            let room = *waiting.key();
+            match waiting.get_mut().pop() {
+                Some(bytes) => {
+                    self.waiting -= room;
+                    dropped.push(bytes);
                 }
-                None => drop(size.remove()),
+                None => drop(waiting.remove()),
             }
         }
     }
@@ -132,21 +134,21 @@ mod tests {
             for (step, (size, takes)) in steps.into_iter().enumerate() {
                 if takes {
                     let mut buffer = pool.take(100 * size);
-                    buffer.memory().fill(step as u8);
-                    buffer.len = size;
+                    buffer.bytes.clear();
+                    buffer.bytes.resize(100 * size, step as u8);
                     held.push((step as u8, buffer));
                 } else if !held.is_empty() {
                     held.swap_remove(step % held.len());
                 }
-                let used: usize = held.iter().map(|(_, b)| b.memory.len()).sum();
+                let used: usize = held.iter().map(|(_, b)| b.room()).sum();
                 peak = if used > 0 { peak.max(used) } else { 0 };
                 let state = pool.lock();
-                let waiting: usize = state.free.values().flatten().map(Vec::len).sum();
+                let waiting: usize = state.free.iter().map(|(room, all)| room * all.len()).sum();
                 prop_assert_eq!((state.used, state.waiting, state.peak), (used, waiting, peak));
                 prop_assert!(used + waiting <= peak);
             }
             // Nobody writes to what another has.
-            prop_assert!(held.iter().all(|(fill, b)| b.memory.iter().all(|x| x == fill)));
+            prop_assert!(held.iter().all(|(fill, b)| b.bytes.iter().all(|x| x == fill)));
         }
     }
 
@@ -154,10 +156,10 @@ mod tests {
     fn a_buffer_of_the_same_size_is_used_again() {
         let pool: &'static Pool = Box::leak(Box::new(Pool::new()));
         let (first, second) = (pool.take(64), pool.take(64));
-        let address = first.memory.as_ptr();
+        let address = first.bytes.as_ptr();
         drop(first);
         let again = pool.take(64);
-        assert_eq!((again.memory.as_ptr(), again.as_ref().len()), (address, 0));
+        assert_eq!(again.bytes.as_ptr(), address);
         drop((second, again));
         assert_eq!(pool.lock().waiting, 0);
     }

@@ -9,7 +9,7 @@ use crate::cog::{Encoder, Spec};
 use crate::error::Result;
 use crate::grid::Window;
 use crate::picture::Style;
-use crate::pyramid::Assembly;
+use crate::pyramid::{Assembly, Spare};
 
 /// An open cell. Units read it from many threads; only the assemblies change, each behind its own short lock.
 pub struct OpenCell {
@@ -37,11 +37,11 @@ struct File {
 }
 
 impl OpenCell {
-    /// Opens a cell: geometry of every input, and a specification for every file.
+    /// Opens a cell: geometry of every input, and a specification for every file. `spare` is for all cells of a scene.
     ///
     /// # Errors
     /// When the geometry cannot be set up there.
-    pub fn new(serial: u64, plan: Arc<ScenePlan>, index: usize) -> Result<Self> {
+    pub fn new(serial: u64, plan: Arc<ScenePlan>, index: usize, spare: &Arc<Spare>) -> Result<Self> {
         let cell = &plan.cells[index];
         let (mut located, mut files, mut first_file, mut units) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (l, layer) in plan.layers.iter().enumerate() {
@@ -65,7 +65,7 @@ impl OpenCell {
                     levels: levels.len(),
                     coarsest: levels.last().copied().unwrap_or_default(),
                     style: show::style(&plan, layer, product),
-                    assembly: Assembly::new(layout.tile, levels),
+                    assembly: Assembly::new(layout.tile, levels, Arc::clone(spare)),
                     encoder: Encoder::new(&spec)?,
                     spec,
                 });

@@ -366,13 +366,14 @@ impl Dispatcher<'_> {
     /// Makes cells, in order, as many at once as the budget allows; `together` of a row share what they read.
     fn make(&self, plan: &Arc<ScenePlan>, cells: &[usize], together: usize, serial: &mut u64) -> Result<Published> {
         self.flight.cancelled.store(false, Ordering::Relaxed);
+        let spare = Arc::default();
         let result = groups(plan, cells, together).try_for_each(|group| {
             if self.flight.is_cancelled() {
                 return Ok(());
             }
             let open = |k: &usize| -> Result<Arc<OpenCell>> {
                 *serial += 1;
-                let cell = OpenCell::new(*serial, Arc::clone(plan), *k);
+                let cell = OpenCell::new(*serial, Arc::clone(plan), *k, &spare);
                 let cell = Arc::new(cell.within(|c| c.cell = Some(plan.cells[*k].name.clone()))?);
                 let reservation = self.budget.reserve(plan.open_cell_bytes(cell.cell()));
                 self.send(Message::Open(Arc::clone(&cell), reservation))?;

@@ -1,7 +1,7 @@
 //! Putting the shares of units together into whole tiles.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::raster::RawTile;
 
@@ -40,14 +40,28 @@ pub struct Assembly {
     tile: usize,
     /// Rows and columns of every level.
     levels: Vec<(usize, usize)>,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<BTreeMap<(usize, usize, usize), Gathering>>,
+    spare: Arc<Spare>,
 }
 
+/// Memory of tiles that left, for those that come: also in other files. It is never more than what tiles that waited at the
+/// same time took.
 #[derive(Debug, Default)]
-struct Waiting {
-    tiles: BTreeMap<(usize, usize, usize), Gathering>,
-    /// Memory of tiles that left.
-    spare: Vec<RawTile>,
+pub struct Spare(Mutex<Vec<RawTile>>);
+
+impl Spare {
+    fn take(&self, like: &RawTile, rows: usize, cols: usize) -> RawTile {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = spare.iter().rposition(|t| t.is_like(like)).map(|k| spare.swap_remove(k));
+        drop(spare);
+        let mut tile = found.unwrap_or_default();
+        tile.reshape(like, rows, cols);
+        tile
+    }
+
+    fn give(&self, tile: RawTile) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tile);
+    }
 }
 
 #[derive(Debug)]
@@ -58,8 +72,8 @@ struct Gathering {
 
 impl Assembly {
     /// For a file of tiles of edge `tile` with these levels, (rows, cols).
-    pub fn new(tile: usize, levels: Vec<(usize, usize)>) -> Self {
-        Self { tile, levels, waiting: Mutex::default() }
+    pub fn new(tile: usize, levels: Vec<(usize, usize)>, spare: Arc<Spare>) -> Self {
+        Self { tile, levels, waiting: Mutex::default(), spare }
     }
 
     /// Adds a unit's pixels of one level and calls `emit` with each tile (level, row, col) that they completed.
@@ -89,19 +103,17 @@ impl Assembly {
                 }
                 let whole = {
                     let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                    let Waiting { tiles, spare } = &mut *waiting;
-                    let gathering = tiles.entry(at).or_insert_with(|| {
-                        let mut pixels = spare.pop().unwrap_or_default();
-                        pixels.reshape(p, inside.0, inside.1);
-                        Gathering { pixels, missing: inside.0 * inside.1 }
+                    let gathering = waiting.entry(at).or_insert_with(|| Gathering {
+                        pixels: self.spare.take(p, inside.0, inside.1),
+                        missing: inside.0 * inside.1,
                     });
                     gathering.pixels.copy(p, (from, to), part);
                     gathering.missing = gathering.missing.saturating_sub(part.0 * part.1);
-                    if gathering.missing > 0 { None } else { tiles.remove(&at) }
+                    if gathering.missing > 0 { None } else { waiting.remove(&at) }
                 };
                 if let Some(Gathering { pixels, .. }) = whole {
                     emit(at, Placed { pixels: &pixels, row: 0, col: 0, rows: inside.0, cols: inside.1 })?;
-                    self.waiting.lock().unwrap_or_else(PoisonError::into_inner).spare.push(pixels);
+                    self.spare.give(pixels);
                 }
             }
         }
@@ -110,7 +122,7 @@ impl Assembly {
 
     /// True when no tile waits.
     pub fn is_empty(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).tiles.is_empty()
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 }
 
@@ -142,7 +154,7 @@ mod tests {
             while pyramid[pyramid.len() - 1].rows.max(pyramid[pyramid.len() - 1].cols) > tile {
                 pyramid.push(halve(&pyramid[pyramid.len() - 1], OverviewRule::Average));
             }
-            let assembly = Assembly::new(tile, pyramid.iter().map(|l| (l.rows, l.cols)).collect());
+            let assembly = Assembly::new(tile, pyramid.iter().map(|l| (l.rows, l.cols)).collect(), Arc::default());
             let mut units: Vec<(usize, usize)> = (0..rows.div_ceil(unit))
                 .flat_map(|r| (0..cols.div_ceil(unit)).map(move |c| (r * unit, c * unit)))
                 .collect();

@@ -6,7 +6,7 @@
 
 mod assembly;
 
-pub use assembly::{Assembly, Placed, Share};
+pub use assembly::{Assembly, Placed, Share, Spare};
 
 use fieldglow_kernels::pyramid::{self as kernel, Shape};
 

@@ -188,6 +188,11 @@ impl RawTile {
         Self { rows: 0, cols: 0, bands, samples }
     }
 
+    /// True for samples of the same type, as many of them per pixel.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.bands == other.bands && std::mem::discriminant(&self.samples) == std::mem::discriminant(&other.samples)
+    }
+
     /// Gives it another size and the type and bands of `like`, with what memory it has; its samples are of no particular
     /// value then.
     pub fn reshape(&mut self, like: &Self, rows: usize, cols: usize) {
