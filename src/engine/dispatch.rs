@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Sender, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::budget::{Budget, Reservation};
 use super::cell::OpenCell;
@@ -73,6 +73,9 @@ impl Given {
         }
     }
 }
+
+/// How often a store that is behind is looked at: what it still has to do takes it far longer.
+const BEHIND: Duration = Duration::from_millis(10);
 
 /// Share of the budget that GDAL's block cache gets, and its bounds, bytes.
 const CACHE_SHARE: u64 = 8;
@@ -407,6 +410,9 @@ impl Dispatcher<'_> {
             tasks.sort_by_key(|t| (t.unit as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29));
         }
         for task in tasks {
+            while self.store.is_behind() && !self.flight.is_cancelled() {
+                std::thread::sleep(BEHIND);
+            }
             if self.flight.is_cancelled() {
                 break;
             }

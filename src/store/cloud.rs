@@ -16,6 +16,7 @@ use url::Url;
 
 use super::client::Connector;
 use super::settings::Environment;
+use super::signature::Signatures;
 
 /// A client.
 pub struct Client {
@@ -82,6 +83,7 @@ pub fn client(url: &Url, environment: &Environment, connector: &Connector) -> ob
                 builder = builder.with_skip_signature(true);
             }
             let builder = builder.with_url(bare).with_retry(no_retries()).with_http_connector(connector.clone());
+            let builder = builder.with_crypto_provider(Arc::new(Signatures));
             let s3 = Arc::new(builder.build()?);
             Ok(Client { objects: s3.clone(), uploads: Some(s3.clone()), s3: Some(s3), folder })
         }

@@ -2,7 +2,7 @@
 //!
 //! Each round of SHA-256 waits for the one before it, so one digest leaves half of the processor's SHA unit idle. Two of
 //! them, a few blocks of each in turn, fill it: while one thread makes a digest, the next that wants one leaves its bytes to
-//! that thread and waits.
+//! that thread and waits. What is wanted later can be left before: who makes a digest meanwhile makes that as well.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,8 +24,32 @@ type Sum = [u8; 32];
 
 /// SHA-256 of these chunks, one after another.
 pub fn sha256(chunks: Vec<Bytes>) -> Sum {
+    ordered(chunks).collect()
+}
+
+/// The same, not before it is collected, unless it can be made beside another.
+pub fn ordered(chunks: Vec<Bytes>) -> Order {
     static DESK: Desk = Desk::new();
-    DESK.digest(chunks)
+    DESK.order(chunks)
+}
+
+/// A digest that somebody will want.
+pub struct Order {
+    desk: &'static Desk,
+    number: u64,
+}
+
+impl Order {
+    /// The digest; makes it if nobody did, waits if somebody does.
+    pub fn collect(self) -> Sum {
+        self.desk.collect(self.number)
+    }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        self.desk.forget(self.number);
+    }
 }
 
 /// Where threads that want digests meet.
@@ -34,22 +58,23 @@ struct Desk {
     changed: Condvar,
 }
 
-/// Invariant: no more digests wait than there are threads that will take one, unless their own threads are about to look.
+/// Invariant: of the digests that somebody waits for, no more wait than there are threads that will take one, unless those
+/// who wait are about to look.
 #[derive(Default)]
 struct State {
     /// Threads that make one digest and take another as soon as it is there.
     alone: usize,
     /// Digests that wait for such a thread, by the number of the caller.
     waiting: BTreeMap<u64, Job>,
-    /// Digests that another thread made.
-    made: BTreeMap<u64, Sum>,
+    /// What was ordered, and the digests that other threads made of it.
+    orders: BTreeMap<u64, Option<Sum>>,
     /// Number of the next caller.
     next: u64,
 }
 
 impl Desk {
     const fn new() -> Self {
-        let state = State { alone: 0, waiting: BTreeMap::new(), made: BTreeMap::new(), next: 0 };
+        let state = State { alone: 0, waiting: BTreeMap::new(), orders: BTreeMap::new(), next: 0 };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -57,14 +82,26 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn digest(&self, chunks: Vec<Bytes>) -> Sum {
+    fn order(&'static self, chunks: Vec<Bytes>) -> Order {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
         state.waiting.insert(number, Job::new(chunks));
+        state.orders.insert(number, None);
+        Order { desk: self, number }
+    }
+
+    fn forget(&self, number: u64) {
+        let mut state = self.state();
+        state.waiting.remove(&number);
+        state.orders.remove(&number);
+    }
+
+    fn collect(&self, number: u64) -> Sum {
+        let mut state = self.state();
         loop {
-            if let Some(sum) = state.made.remove(&number) {
-                return sum;
+            if let Some(Some(sum)) = state.orders.get(&number) {
+                return *sum;
             }
             if state.waiting.len() > state.alone
                 && let Some(job) = state.waiting.remove(&number)
@@ -106,7 +143,10 @@ impl Desk {
     fn another(&self, done: Option<(u64, Sum)>) -> Option<(u64, Job)> {
         let mut state = self.state();
         if let Some((number, sum)) = done {
-            state.made.insert(number, sum);
+            // Nobody may want it any more.
+            if let Some(made) = state.orders.get_mut(&number) {
+                *made = Some(sum);
+            }
             state.alone += 1;
             self.changed.notify_all();
         }
@@ -209,19 +249,44 @@ mod tests {
     }
 
     #[test]
+    fn what_was_ordered_is_made_beside_others_or_when_it_is_collected() {
+        let desk: &'static Desk = Box::leak(Box::new(Desk::new()));
+        let expected = |seed| Sum::from(Sha256::digest(chunks(seed).concat()));
+        // The last one is long, most others are short.
+        let seeds = [30, 33, 34, 35, 31, 32];
+        let mut orders: Vec<_> = seeds.map(|seed| desk.order(chunks(seed))).into_iter().collect();
+        drop(orders.remove(0));
+        let of = |state: MutexGuard<'_, State>| {
+            (state.alone, state.waiting.len(), state.orders.len(), state.orders.values().flatten().count())
+        };
+        assert_eq!(of(desk.state()), (0, 5, 5, 0));
+        let last = orders.pop().unwrap();
+        assert_eq!(last.collect(), expected(32));
+        // Another was made beside it.
+        let (alone, waiting, ordered, made) = of(desk.state());
+        assert!((alone, waiting + made, ordered) == (0, 4, 4) && made > 0);
+        for (order, seed) in orders.into_iter().zip(&seeds[1..]) {
+            assert_eq!(order.collect(), expected(*seed), "{seed}");
+        }
+        assert_eq!(of(desk.state()), (0, 0, 0, 0));
+    }
+
+    #[test]
     fn what_is_left_of_another_digest_is_made_by_who_wanted_it() {
-        let desk = Desk::new();
+        let desk: &'static Desk = Box::leak(Box::new(Desk::new()));
         let long = vec![Bytes::from(vec![7; 1 << 22])];
         let short = vec![Bytes::from(vec![9; 1 << 17])];
         std::thread::scope(|scope| {
             let made: Vec<_> = [&short, &long, &short, &long, &long]
-                .map(|chunks| scope.spawn(|| desk.digest(chunks.clone()) == Sum::from(Sha256::digest(chunks.concat()))))
+                .map(|chunks| {
+                    scope.spawn(|| desk.order(chunks.clone()).collect() == Sum::from(Sha256::digest(chunks.concat())))
+                })
                 .into_iter()
                 .map(|thread| thread.join().unwrap())
                 .collect();
             assert_eq!(made, [true; 5]);
         });
         let state = desk.state();
-        assert_eq!((state.alone, state.waiting.len(), state.made.len()), (0, 0, 0));
+        assert_eq!((state.alone, state.waiting.len(), state.orders.len()), (0, 0, 0));
     }
 }

@@ -14,6 +14,7 @@ mod patience;
 mod pull;
 mod remote;
 mod settings;
+mod signature;
 mod source;
 mod upload;
 mod uploads;
@@ -251,6 +252,11 @@ pub trait Store: Send + Sync {
 
     /// True where every answer takes a while: then others are worth waiting for at the same time.
     fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// True while as much of what was handed over is on its way as ever is at once: more of it would only wait.
+    fn is_behind(&self) -> bool {
         false
     }
 

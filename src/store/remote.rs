@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::multipart::MultipartStore;
@@ -43,7 +44,25 @@ pub(super) struct Inner {
     pub(super) patience: Patience,
     /// Parts on their way at once, of all objects: more only share the same network.
     pub(super) permits: Semaphore,
+    /// Parts that were handed over and are not there yet.
+    handed_over: AtomicUsize,
     folder: Path,
+}
+
+/// A part that is handed over and not there yet, until it is dropped.
+pub(super) struct OnItsWay(Arc<Inner>);
+
+impl OnItsWay {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        inner.handed_over.fetch_add(1, Ordering::Relaxed);
+        Self(inner)
+    }
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.0.handed_over.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Inner {
@@ -109,7 +128,8 @@ impl Remote {
         let checks_parts = unknown.is_some() && !unsigned;
         let permits = Semaphore::new(PARTS_IN_FLIGHT);
         let runtime = Arc::clone(&threads.0);
-        let inner = Inner { runtime, objects, uploads, unknown, checks_parts, patience, permits, folder };
+        let handed_over = AtomicUsize::new(0);
+        let inner = Inner { runtime, objects, uploads, unknown, checks_parts, patience, permits, handed_over, folder };
         Ok(Self { url: name, inner: Arc::new(inner) })
     }
 
@@ -127,7 +147,8 @@ impl Remote {
         let uploads = Some(uploads);
         let (unknown, checks_parts, permits) = (None, false, Semaphore::new(PARTS_IN_FLIGHT));
         let runtime = Threads::start()?.0;
-        let inner = Inner { runtime, objects, uploads, unknown, checks_parts, patience, permits, folder };
+        let handed_over = AtomicUsize::new(0);
+        let inner = Inner { runtime, objects, uploads, unknown, checks_parts, patience, permits, handed_over, folder };
         Ok(Self { url, inner: Arc::new(inner) })
     }
 
@@ -240,6 +261,10 @@ impl Store for Remote {
 
     fn is_remote(&self) -> bool {
         true
+    }
+
+    fn is_behind(&self) -> bool {
+        self.inner.handed_over.load(Ordering::Relaxed) >= PARTS_IN_FLIGHT
     }
 
     fn probe(&self) -> Result<Found, StoreError> {

@@ -19,10 +19,11 @@ use sha2::Digest;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use super::digest::sha256;
+use super::digest::{ordered, sha256};
 use super::fault::Fault;
 use super::pull::{CHECKSUM, Digests, pull};
-use super::remote::Inner;
+use super::remote::{Inner, OnItsWay};
+use super::signature::Known;
 use super::{PartSink, Payload, StoreError, Stored, hex};
 
 /// Longest that ending an upload may take: by then the run has failed, and the store may be the reason.
@@ -125,14 +126,22 @@ impl RemoteSink {
         let path = self.path.clone();
         let what = format!("writing part {number} of `{}`", self.name);
         let Payload { chunks, lease } = part;
-        let payload: PutPayload = chunks.into_iter().collect();
+        let payload: PutPayload = chunks.iter().cloned().collect();
+        let order = inner.checks_parts.then(|| ordered(chunks.clone()));
+        let way = OnItsWay::new(Arc::clone(&inner));
         self.inner.spawn(async move {
-            let _lease = lease;
+            let (_lease, _way) = (lease, way);
             let id = upload.await.map_err(|fault| ("starting the upload of", fault))?;
             let _permit = inner.permits.acquire().await;
+            let known = order.map(|order| Known::new(chunks, order.collect()));
             let mut failures = inner.patience.failures(&what);
             loop {
-                match uploads.put_part(&path, &id, number, payload.clone()).await {
+                let request = uploads.put_part(&path, &id, number, payload.clone());
+                let done = match &known {
+                    Some(known) => known.during(request).await,
+                    None => request.await,
+                };
+                match done {
                     Ok(id) => return Ok(inner.patience.succeeded(id)),
                     Err(error) => failures.another(&error).await.map_err(|fault| ("writing", fault))?,
                 }

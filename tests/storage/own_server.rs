@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fieldglow::error::{Class, Classify, chain};
-use fieldglow::store::{ConditionalCreate, Environment, Fault, Local, Remote, Store, StoreError, open_with};
+use fieldglow::store::{ConditionalCreate, Environment, Fault, Local, Payload, Remote, Store, StoreError, open_with};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
@@ -261,4 +261,25 @@ fn only_what_was_sent_over_the_network_is_counted() {
     assert_eq!((account.requests, account.repeated), (4, 2));
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(Local::new(dir.path()).account().requests, 0);
+}
+
+#[test]
+fn a_store_is_behind_while_all_that_may_be_on_its_way_is() {
+    let server = Server::start();
+    let store = store(&server, "s3");
+    let part = || Payload { lease: Some(Arc::new(())), ..vec![1; 1000].into() };
+    let mut sink = store.start("a.tif").unwrap();
+    // The first one waits for the beginning, and no answer comes to the others.
+    server.fail(Some(Failing { from: 2, count: usize::MAX, kind: Kind::Stall, but_not_aborts: true }));
+    for _ in 0..16 {
+        sink.put(part()).unwrap();
+        assert!(!store.is_behind());
+    }
+    sink.put(part()).unwrap();
+    assert!(store.is_behind());
+    drop(sink);
+    assert!(!store.is_behind());
+    assert!(server.state().uploads.is_empty());
+    let dir = tempfile::tempdir().unwrap();
+    assert!(!Local::new(dir.path()).is_behind());
 }
