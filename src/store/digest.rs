@@ -131,7 +131,9 @@ impl Desk {
         }
         let mut state = self.state();
         match other {
-            Some((number, job)) => _ = state.waiting.insert(number, job),
+            Some((number, job)) if state.orders.contains_key(&number) => _ = state.waiting.insert(number, job),
+            // Nobody wants it any more, and its bytes are not to be kept.
+            Some(_) => {}
             None => state.alone -= 1,
         }
         self.changed.notify_all();
