@@ -8,7 +8,7 @@ use crate::simd::vectorized;
 use crate::linear::Linear;
 
 /// Samples of a piece.
-const PIECE: usize = 256;
+const PIECE: usize = 64;
 
 /// Most registers and most inputs of a program.
 pub const MAX_REGISTERS: usize = 16;

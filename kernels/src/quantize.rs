@@ -29,15 +29,14 @@ pub fn quantize_i16<S>(samples: &[S], linear: Linear, scale: Scale, out: &mut [i
 where
     S: Copy + Into<f64>,
 {
-    /// Added to a number of few bits, it leaves them in the last bits of the sum: 1.5 · 2⁵².
+    /// Added to a number, it rounds it and leaves the integer in the last bits of the sum: 1.5 · 2⁵².
     const LAST_BITS: f64 = 6_755_399_441_055_744.0;
     assert!(samples.len() == out.len() && samples.len() == clipped.len(), "one output per sample");
     assert!(scale.nodata < scale.min || scale.nodata > scale.max, "nodata is no valid value");
     let fits = |stored: i32| i16::try_from(stored).is_ok();
     assert!(fits(scale.min) && fits(scale.max) && fits(scale.nodata), "steps fit");
-    let (min, max) = (f64::from(scale.min), f64::from(scale.max));
+    let [lowest, highest, nodata] = [scale.min, scale.max, scale.nodata].map(|step| f64::from(step) + LAST_BITS);
     let per_step = 1.0 / scale.step;
-    let nodata = f64::from(scale.nodata);
     let mut count = 0;
     vectorized(
         #[inline(always)]
@@ -49,20 +48,20 @@ where
             {
                 let steps = &mut steps[..samples.len()];
                 for (s, v) in steps.iter_mut().zip(samples) {
-                    *s = (linear.apply((*v).into()) * per_step).round_ties_even();
+                    *s = linear.apply((*v).into()) * per_step + LAST_BITS;
                 }
                 // False for NaN.
-                if steps.iter().fold(true, |all, s| all & (*s >= min) & (*s <= max)) {
+                if steps.iter().fold(true, |all, s| all & (*s >= lowest) & (*s <= highest)) {
                     for (o, s) in out.iter_mut().zip(&*steps) {
-                        *o = (*s + LAST_BITS).to_bits() as i16;
+                        *o = s.to_bits() as i16;
                     }
                     clipped.fill(0);
                     continue;
                 }
                 for ((o, c), s) in out.iter_mut().zip(&mut *clipped).zip(&*steps) {
-                    let bounded = if s.is_nan() { nodata } else { s.clamp(min, max) };
-                    *o = (bounded + LAST_BITS).to_bits() as i16;
-                    *c = u8::from((*s < min) | (*s > max));
+                    let bounded = if s.is_nan() { nodata } else { s.clamp(lowest, highest) };
+                    *o = bounded.to_bits() as i16;
+                    *c = u8::from((*s < lowest) | (*s > highest));
                 }
                 count += clipped.iter().map(|c| u64::from(*c)).sum::<u64>();
             }

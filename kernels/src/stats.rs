@@ -24,6 +24,12 @@ impl Default for IntegerStats {
 }
 
 impl IntegerStats {
+    /// Of one sample.
+    fn one(value: i32) -> Self {
+        let value = i64::from(value);
+        Self { count: 1, min: value, max: value, sum: value, sum_squares: (value * value) as u128 }
+    }
+
     /// Adds the samples of another set.
     pub fn merge(&mut self, other: &Self) {
         self.count += other.count;
@@ -53,50 +59,21 @@ const PIECE: usize = 1 << 14;
 ///
 /// # Invalid pixels
 /// Samples equal to `nodata` do not count.
-pub fn add_interleaved<T: Copy + Into<i32>>(stats: &mut [IntegerStats], samples: &[T], nodata: i32) {
-    /// Sums of a piece in `L` lanes, a whole number of pixels: sample `i` goes to lane `i % L`.
-    #[inline(always)]
-    fn add<T: Copy + Into<i32>, const L: usize>(stats: &mut [IntegerStats], samples: &[T], nodata: i32) {
-        let (mut counts, mut sums, mut squares) = ([0i32; L], [0i32; L], [0i64; L]);
-        let (mut min, mut max) = ([i32::MAX; L], [i32::MIN; L]);
-        let mut one = |j: usize, v: T| {
-            let v: i32 = v.into();
-            let valid = v != nodata;
-            let counted = if valid { v } else { 0 };
-            counts[j] += i32::from(valid);
-            sums[j] += counted;
-            squares[j] += i64::from(counted) * i64::from(counted);
-            let (low, high) = if valid { (v, v) } else { (i32::MAX, i32::MIN) };
-            min[j] = if low < min[j] { low } else { min[j] };
-            max[j] = if high > max[j] { high } else { max[j] };
-        };
-        let whole = samples.chunks_exact(L);
-        let rest = whole.remainder();
-        for chunk in whole {
-            chunk.iter().enumerate().for_each(|(j, v)| one(j, *v));
-        }
-        rest.iter().enumerate().for_each(|(j, v)| one(j, *v));
-        let bands = stats.len();
-        for j in (0..L).filter(|j| counts[*j] > 0) {
-            stats[j % bands].merge(&IntegerStats {
-                count: counts[j] as u64,
-                min: min[j].into(),
-                max: max[j].into(),
-                sum: sums[j].into(),
-                sum_squares: squares[j] as u128,
-            });
-        }
-    }
+pub fn add_interleaved<T>(stats: &mut [IntegerStats], samples: &[T], nodata: i32)
+where
+    T: Copy + Ord + Into<i32> + TryFrom<i32>,
+{
     let bands = stats.len();
     if bands == 0 {
         return;
     }
+    let nodata = T::try_from(nodata).ok();
     vectorized(
         #[inline(always)]
         || {
             for piece in samples.chunks(PIECE * bands) {
                 match bands {
-                    1 | 2 | 4 | 8 | 16 => add::<T, 16>(stats, piece, nodata),
+                    1 | 2 | 4 | 8 | 16 | 32 => add::<T, 16>(stats, piece, nodata),
                     3 | 6 | 12 | 24 => add::<T, 24>(stats, piece, nodata),
                     _ => {
                         for (b, s) in stats.iter_mut().enumerate() {
@@ -108,6 +85,88 @@ pub fn add_interleaved<T: Copy + Into<i32>>(stats: &mut [IntegerStats], samples:
             }
         },
     );
+}
+
+/// Adds a piece in `L` lanes, a whole number of pixels: sample `i` goes to lane `i % L`.
+#[inline(always)]
+fn add<T, const L: usize>(stats: &mut [IntegerStats], samples: &[T], nodata: Option<T>)
+where
+    T: Copy + Ord + Into<i32>,
+{
+    // Most pieces have no gap.
+    if let Some(nodata) = nodata
+        && samples.iter().fold(false, |any, v| any | (*v == nodata))
+    {
+        return add_valid::<T, L>(stats, samples, nodata);
+    }
+    let (whole, rest) = samples.as_chunks::<L>();
+    if let Some(first) = whole.first() {
+        let (mut min, mut max) = (*first, *first);
+        // Of squares, the upper and the lower half are summed.
+        let (mut sums, mut upper, mut lower) = ([0i32; L], [0u32; L], [0u32; L]);
+        for chunk in whole {
+            for (j, v) in chunk.iter().enumerate() {
+                min[j] = min[j].min(*v);
+                max[j] = max[j].max(*v);
+                let v: i32 = (*v).into();
+                let square = v.wrapping_mul(v) as u32;
+                sums[j] += v;
+                upper[j] += square >> 16;
+                lower[j] += square & 0xffff;
+            }
+        }
+        let bands = stats.len();
+        for j in 0..L {
+            stats[j % bands].merge(&IntegerStats {
+                count: whole.len() as u64,
+                min: min[j].into().into(),
+                max: max[j].into().into(),
+                sum: sums[j].into(),
+                sum_squares: (u128::from(upper[j]) << 16) + u128::from(lower[j]),
+            });
+        }
+    }
+    let bands = stats.len();
+    for (j, v) in rest.iter().enumerate() {
+        stats[j % bands].merge(&IntegerStats::one((*v).into()));
+    }
+}
+
+/// The same, where some samples are `nodata`.
+#[inline(always)]
+fn add_valid<T, const L: usize>(stats: &mut [IntegerStats], samples: &[T], nodata: T)
+where
+    T: Copy + Ord + Into<i32>,
+{
+    let (mut counts, mut sums, mut squares) = ([0i32; L], [0i32; L], [0i64; L]);
+    let (mut min, mut max) = ([i32::MAX; L], [i32::MIN; L]);
+    let mut one = |j: usize, v: T| {
+        let valid = v != nodata;
+        let v: i32 = v.into();
+        let counted = if valid { v } else { 0 };
+        counts[j] += i32::from(valid);
+        sums[j] += counted;
+        squares[j] += i64::from(counted) * i64::from(counted);
+        let (low, high) = if valid { (v, v) } else { (i32::MAX, i32::MIN) };
+        min[j] = if low < min[j] { low } else { min[j] };
+        max[j] = if high > max[j] { high } else { max[j] };
+    };
+    let whole = samples.chunks_exact(L);
+    let rest = whole.remainder();
+    for chunk in whole {
+        chunk.iter().enumerate().for_each(|(j, v)| one(j, *v));
+    }
+    rest.iter().enumerate().for_each(|(j, v)| one(j, *v));
+    let bands = stats.len();
+    for j in (0..L).filter(|j| counts[*j] > 0) {
+        stats[j % bands].merge(&IntegerStats {
+            count: counts[j] as u64,
+            min: min[j].into(),
+            max: max[j].into(),
+            sum: sums[j].into(),
+            sum_squares: squares[j] as u128,
+        });
+    }
 }
 
 /// Count, extremes and power sums of floating-point samples about `pivot`, so that a large mean does not swallow the

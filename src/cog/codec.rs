@@ -329,7 +329,12 @@ impl Encoder {
         self.layout.tile
     }
 
-    /// Starts a tile in `buffer`, whatever that holds.
+    /// Bytes of a tile before it is compressed.
+    pub fn tile_bytes(&self) -> usize {
+        self.tile_bytes
+    }
+
+    /// Starts a tile in `buffer`, whatever that holds; best if it has the size of a tile.
     ///
     /// # Errors
     /// [`CogError::NoSuchTile`].

@@ -22,10 +22,25 @@ use crate::raster::{RawTile, Samples};
 #[derive(Default)]
 pub struct Tools {
     codecs: Codecs,
-    /// Buffers of tiles.
-    buffers: Vec<Vec<u8>>,
+    buffers: Buffers,
     /// Two coarser levels of a unit, one made from the other.
     levels: (RawTile, RawTile),
+}
+
+/// Buffers of tiles, of whatever sizes.
+#[derive(Default)]
+struct Buffers(Vec<Vec<u8>>);
+
+impl Buffers {
+    /// One for tiles of this file: nothing is cleared that need not be.
+    fn take(&mut self, encoder: &Encoder) -> Vec<u8> {
+        let fits = self.0.iter().rposition(|b| b.len() == encoder.tile_bytes());
+        fits.map_or_else(Vec::new, |k| self.0.swap_remove(k))
+    }
+
+    fn give(&mut self, buffer: Vec<u8>) {
+        self.0.push(buffer);
+    }
 }
 
 /// One file under one unit.
@@ -113,7 +128,7 @@ impl Fold {
             for (k, col) in (0..self.strip.cols).step_by(tile).enumerate() {
                 if k == self.drafts.len() {
                     let index = TileIndex { level: 0, row: row / tile, col: (at.unit.col as usize + col) / tile };
-                    self.drafts.push(encoder.start(index, tools.buffers.pop().unwrap_or_default())?);
+                    self.drafts.push(encoder.start(index, tools.buffers.take(encoder))?);
                 }
                 fill(encoder, &mut self.drafts[k], &self.strip, (done, col), rows, &mut tools.codecs)?;
             }
@@ -128,7 +143,7 @@ impl Fold {
         if self.drafts.first().is_some_and(|d| d.missing() == 0) {
             for draft in self.drafts.drain(..) {
                 let (tile, buffer) = at.cell.encoder(at.file).finish(draft, &mut tools.codecs)?;
-                tools.buffers.push(buffer);
+                tools.buffers.give(buffer);
                 out.tiles.push((at.file, tile));
             }
         }
@@ -164,10 +179,10 @@ impl Fold {
                 let started = Instant::now();
                 let encoder = at.cell.encoder(at.file);
                 let index = TileIndex { level, row, col };
-                let mut draft = encoder.start(index, buffers.pop().unwrap_or_default())?;
+                let mut draft = encoder.start(index, buffers.take(encoder))?;
                 fill(encoder, &mut draft, tile.pixels, (tile.row, tile.col), tile.rows, codecs)?;
                 let (encoded, buffer) = encoder.finish(draft, codecs)?;
-                buffers.push(buffer);
+                buffers.give(buffer);
                 out.tiles.push((at.file, encoded));
                 encoding += started.elapsed().as_secs_f64();
                 // The coarsest level is a single tile: small enough to be looked at.

@@ -3,8 +3,12 @@
 //! Each round of SHA-256 waits for the one before it, so one digest leaves half of the processor's SHA unit idle. Two of
 //! them, a few blocks of each in turn, fill it: while one thread makes a digest, the next that wants one leaves its bytes to
 //! that thread and waits. What is wanted later can be left before: who makes a digest meanwhile makes that as well.
+//!
+//! The bytes come from memory that was written a while ago, and rounds that wait for each other leave nothing that could wait
+//! for memory beside them. So a piece is looked at as a whole before it is digested: its cache lines come all at once.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
@@ -16,6 +20,12 @@ const BLOCK: usize = 64;
 /// Bytes of each of two digests in turn: few enough for the processor to begin with the next while it is not done with the
 /// last.
 const TURN: usize = 2 * BLOCK;
+
+/// Bytes that are brought into the first-level cache at once.
+const PIECE: usize = 1 << 12;
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Bytes after which a thread looks for another digest.
 const LOOK: usize = 1 << 16;
@@ -192,16 +202,23 @@ impl Job {
     /// Takes at most `bytes` of the chunk.
     fn update(&mut self, bytes: usize) {
         let bytes = bytes.min(self.chunk.len());
-        self.digest.update(&self.chunk[..bytes]);
+        for piece in self.chunk[..bytes].chunks(PIECE) {
+            fetch(piece);
+            self.digest.update(piece);
+        }
         self.pass(bytes);
     }
 
     /// As many bytes of the one as of the other.
     fn take_both(a: &mut Self, b: &mut Self) {
         let bytes = LOOK.min(a.chunk.len()).min(b.chunk.len());
-        for (a_bytes, b_bytes) in a.chunk[..bytes].chunks(TURN).zip(b.chunk[..bytes].chunks(TURN)) {
-            a.digest.update(a_bytes);
-            b.digest.update(b_bytes);
+        for (a_piece, b_piece) in a.chunk[..bytes].chunks(PIECE).zip(b.chunk[..bytes].chunks(PIECE)) {
+            fetch(a_piece);
+            fetch(b_piece);
+            for (a_bytes, b_bytes) in a_piece.chunks(TURN).zip(b_piece.chunks(TURN)) {
+                a.digest.update(a_bytes);
+                b.digest.update(b_bytes);
+            }
         }
         a.pass(bytes);
         b.pass(bytes);
@@ -215,6 +232,11 @@ impl Job {
     fn sum(self) -> Sum {
         self.digest.finalize().into()
     }
+}
+
+/// Brings bytes into the cache.
+fn fetch(bytes: &[u8]) {
+    black_box(bytes.iter().step_by(LINE).fold(0, |all, byte| all ^ byte));
 }
 
 #[cfg(test)]
