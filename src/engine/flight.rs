@@ -62,23 +62,37 @@ impl Flight {
     pub fn wait_for_all(&self) {
         let mut state = self.state();
         state.ends = true;
+        self.changed.notify_all();
         drop(self.changed.wait_while(state, |s| s.units > 0).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The seat of a worker that gets no unit any more. Before the last unit there is none: then memory is what is missing.
-    pub fn seat(&self) -> Option<Seat<'_>> {
-        let mut state = self.state();
-        if !state.ends || state.units + state.helpers >= self.workers {
+    /// True once no more units come. Before, workers without one lack memory, not work.
+    pub fn ends(&self) -> bool {
+        self.state().ends
+    }
+
+    /// Waits for the seat of a worker that gets no unit any more; none if it `is_over` before.
+    pub fn seat(&self, is_over: impl Fn() -> bool) -> Option<Seat<'_>> {
+        let waits = |s: &mut State| !is_over() && (!s.ends || s.units + s.helpers >= self.workers);
+        let mut state = self.changed.wait_while(self.state(), waits).unwrap_or_else(PoisonError::into_inner);
+        if is_over() {
             return None;
         }
         state.helpers += 1;
         Some(Seat(self))
+    }
+
+    /// Has those who wait for a seat look again whether it is over.
+    pub fn wake(&self) {
+        drop(self.state());
+        self.changed.notify_all();
     }
 }
 
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         self.0.state().helpers -= 1;
+        self.0.changed.notify_all();
     }
 }
 
@@ -89,22 +103,30 @@ mod tests {
     #[test]
     fn seats_are_those_of_workers_without_a_unit_once_all_units_fly() {
         let flight = Flight::new(3, Stop::default());
+        let over = AtomicBool::new(false);
+        let is_over = || over.load(Ordering::Relaxed);
         (0..2).for_each(|_| flight.take_off(9));
-        assert!(flight.seat().is_none());
+        assert!(!flight.ends());
         std::thread::scope(|scope| {
+            let first = scope.spawn(|| flight.seat(is_over));
             scope.spawn(|| flight.wait_for_all());
-            while !flight.state().ends {
-                std::thread::yield_now();
-            }
-            let seat = flight.seat();
-            assert!(seat.is_some() && flight.seat().is_none());
-            drop(seat);
+            let seat = first.join().unwrap();
+            assert!(seat.is_some() && flight.ends());
+            // There is one more worker than units: the next seat is that of whoever lands or stands up first.
+            let second = scope.spawn(|| flight.seat(is_over));
             flight.land();
-            let seats = (flight.seat(), flight.seat());
-            assert!(seats.0.is_some() && seats.1.is_some() && flight.seat().is_none());
+            let second = second.join().unwrap();
+            assert!(second.is_some());
+            let third = scope.spawn(|| flight.seat(is_over));
+            drop(seat);
+            assert!(third.join().unwrap().is_some());
+            let none = scope.spawn(|| flight.seat(is_over));
+            over.store(true, Ordering::Relaxed);
+            flight.wake();
+            assert!(none.join().unwrap().is_none());
             flight.land();
         });
         flight.take_off(9);
-        assert!(flight.seat().is_none());
+        assert!(!flight.ends());
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -173,7 +174,7 @@ fn compute_with(
 }
 
 /// Ends all files of a unit: most of its work. At the end of a scene the last units would keep a few workers busy and leave
-/// the others without any, so those take some of the files.
+/// the others without any, so those take some of the files as soon as they have nothing else to do.
 fn end<'a>(
     folds: &mut [Fold],
     place: impl Fn(usize) -> Place<'a> + Sync,
@@ -181,14 +182,22 @@ fn end<'a>(
     flight: &Flight,
     out: &mut Output,
 ) -> Result<()> {
+    /// However it ends, nobody waits for a seat any more.
+    struct Over<'a, F: FnMut()>(&'a Flight, F);
+    impl<F: FnMut()> Drop for Over<'_, F> {
+        fn drop(&mut self) {
+            (self.1)();
+            self.0.wake();
+        }
+    }
     let left = Mutex::new(folds.iter_mut().enumerate());
-    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let lock = || left.lock().unwrap_or_else(PoisonError::into_inner);
+    let next = || lock().next();
     let work = |tools: &mut Tools, out: &mut Output| next().map(|(k, fold)| fold.end(&place(k), tools, out));
     std::thread::scope(|scope| {
-        let mut helpers = Vec::new();
-        while let Some(done) = work(tools, out) {
-            done?;
-            let help = |seat| {
+        let usher = || {
+            let mut helpers = Vec::new();
+            while let Some(seat) = flight.seat(|| lock().len() == 0) {
                 let help = move || -> Result<Output> {
                     let _seat = seat;
                     let (mut tools, mut out) = (Tools::default(), Output::default());
@@ -197,13 +206,29 @@ fn end<'a>(
                     }
                     Ok(out)
                 };
-                std::thread::Builder::new().name("helper".into()).spawn_scoped(scope, help).ok()
-            };
-            // Where no thread can be had, this one does it.
-            helpers.extend(flight.seat().and_then(help));
+                match std::thread::Builder::new().name("helper".into()).spawn_scoped(scope, help) {
+                    Ok(helper) => helpers.push(helper),
+                    // Where no thread can be had, the worker does it.
+                    Err(_) => break,
+                }
+            }
+            helpers
+        };
+        let mut ushers = Vec::new();
+        {
+            let _over = Over(flight, || while next().is_some() {});
+            loop {
+                if ushers.is_empty() && flight.ends() {
+                    ushers.extend(std::thread::Builder::new().name("usher".into()).spawn_scoped(scope, usher));
+                }
+                match work(tools, out) {
+                    Some(done) => done?,
+                    None => break,
+                }
+            }
         }
-        for helper in helpers {
-            let helped = helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        for helper in ushers.into_iter().flat_map(|usher| usher.join().unwrap_or_else(|panic| resume_unwind(panic))) {
+            let helped = helper.join().unwrap_or_else(|panic| resume_unwind(panic))?;
             out.tiles.extend(helped.tiles);
             out.pictures.extend(helped.pictures);
             out.seconds.add(&helped.seconds);
