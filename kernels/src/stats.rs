@@ -73,7 +73,7 @@ where
         || {
             for piece in samples.chunks(PIECE * bands) {
                 match bands {
-                    1 | 2 | 4 | 8 | 16 | 32 => add::<T, 16>(stats, piece, nodata),
+                    1 | 2 | 4 | 8 | 16 => add::<T, 16>(stats, piece, nodata),
                     3 | 6 | 12 | 24 => add::<T, 24>(stats, piece, nodata),
                     _ => {
                         for (b, s) in stats.iter_mut().enumerate() {
@@ -99,6 +99,7 @@ where
     {
         return add_valid::<T, L>(stats, samples, nodata);
     }
+    let bands = stats.len();
     let (whole, rest) = samples.as_chunks::<L>();
     if let Some(first) = whole.first() {
         let (mut min, mut max) = (*first, *first);
@@ -115,7 +116,6 @@ where
                 lower[j] += square & 0xffff;
             }
         }
-        let bands = stats.len();
         for j in 0..L {
             stats[j % bands].merge(&IntegerStats {
                 count: whole.len() as u64,
@@ -126,7 +126,6 @@ where
             });
         }
     }
-    let bands = stats.len();
     for (j, v) in rest.iter().enumerate() {
         stats[j % bands].merge(&IntegerStats::one((*v).into()));
     }
@@ -238,7 +237,7 @@ mod tests {
 
     #[test]
     fn integers_are_exact_in_any_order() {
-        for bands in [1, 2, 3, 4, 7] {
+        for bands in [1, 2, 3, 4, 7, 12, 16, 24, 32, 48] {
             let pixels = 9001;
             let at = |p: usize, b: usize| ((p * 7919 + b * 104_729) % 65_536) as u16 as i16;
             let all: Vec<i16> = (0..pixels).flat_map(|p| (0..bands).map(move |b| at(p, b))).collect();

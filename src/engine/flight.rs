@@ -104,28 +104,38 @@ mod tests {
     fn seats_are_those_of_workers_without_a_unit_once_all_units_fly() {
         let flight = Flight::new(3, Stop::default());
         let over = AtomicBool::new(false);
-        let is_over = || over.load(Ordering::Relaxed);
+        let seat = || flight.seat(|| over.load(Ordering::Relaxed));
         (0..2).for_each(|_| flight.take_off(9));
         assert!(!flight.ends());
-        std::thread::scope(|scope| {
-            let first = scope.spawn(|| flight.seat(is_over));
+        // What is found is looked at when no thread waits any more: a test that fails is to end, too.
+        let (waited, seated) = std::thread::scope(|scope| {
+            let waits = |thread: &std::thread::ScopedJoinHandle<'_, Option<Seat<'_>>>| {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                !thread.is_finished()
+            };
+            let first = scope.spawn(seat);
+            let mut waited = vec![waits(&first)];
             scope.spawn(|| flight.wait_for_all());
-            let seat = first.join().unwrap();
-            assert!(seat.is_some() && flight.ends());
-            // There is one more worker than units: the next seat is that of whoever lands or stands up first.
-            let second = scope.spawn(|| flight.seat(is_over));
+            let first = first.join().unwrap();
+            // All three work: the next seat is that of whoever lands or stands up first.
+            let second = scope.spawn(seat);
+            waited.push(waits(&second));
             flight.land();
             let second = second.join().unwrap();
-            assert!(second.is_some());
-            let third = scope.spawn(|| flight.seat(is_over));
-            drop(seat);
-            assert!(third.join().unwrap().is_some());
-            let none = scope.spawn(|| flight.seat(is_over));
+            let third = scope.spawn(seat);
+            waited.push(waits(&third));
+            drop(first);
+            let third = third.join().unwrap();
+            let none = scope.spawn(seat);
+            waited.push(waits(&none));
             over.store(true, Ordering::Relaxed);
             flight.wake();
-            assert!(none.join().unwrap().is_none());
+            let seated = [second.is_some(), third.is_some(), none.join().unwrap().is_some()];
             flight.land();
+            (waited, seated)
         });
+        assert_eq!((waited, seated), (vec![true; 4], [true, true, false]));
+        assert!(flight.ends());
         flight.take_off(9);
         assert!(!flight.ends());
     }

@@ -406,11 +406,6 @@ fn read_part(
     Ok(())
 }
 
-/// The rows of a window that lie under `rows` of a unit from row `top` on.
-fn strip_of(window: Window, (top, rows): (usize, usize)) -> Window {
-    Window::new(window.row + top as i64, window.col, rows, window.cols).intersect(window)
-}
-
 /// Makes the block of some rows of a unit: `rows.1` from row `rows.0` on, all bands of the layer.
 pub fn resample_rows(
     at: Site<'_>,
@@ -426,11 +421,6 @@ pub fn resample_rows(
     let Bench { strip, pixels: memory, sharpener } = bench;
     let Strip { block, taken, col, row, width, height, taps, rows: row_scratch, state: all_states, .. } = strip;
     block.reset(place, &layer.roles, &layer.linear());
-    // Rows that lie in the file one for one are all written.
-    let from_file = |s: &UnitSource<'_>| matches!(s.from, From::File(window) if strip_of(window, (top, rows)).pixels() == place.pixels());
-    if !matches!(sources, [one] if from_file(one)) {
-        block.invalidate();
-    }
     let pixels = place.pixels();
     let mut low = std::mem::take(&mut block.low);
     low.clear();
@@ -448,7 +438,7 @@ pub fn resample_rows(
             From::Nowhere => continue,
             From::Lattice => sharpener.give_pan(place, target, states),
             From::File(window) => {
-                let part = strip_of(window, (top, rows));
+                let part = Window::new(window.row + top as i64, window.col, rows, window.cols).intersect(window);
                 if part.is_empty() {
                     continue;
                 }

@@ -45,7 +45,7 @@ impl Block {
         }
     }
 
-    /// Makes it a block of another window, with what memory it has; its samples and states are of no particular value then.
+    /// Makes it such a block again, with what memory it has.
     pub fn reset(&mut self, window: Window, roles: &[Role], linear: &[Linear]) {
         let (Window { rows, cols, .. }, bands) = (window, roles.len());
         if self.planes.dim() != (bands, rows, cols) {
@@ -61,13 +61,8 @@ impl Block {
         self.roles.extend_from_slice(roles);
         self.linear.clear();
         self.linear.extend_from_slice(linear);
-    }
-
-    /// Leaves no pixel valid.
-    pub fn invalidate(&mut self) {
-        let (planes, states) = self.parts_mut();
-        planes.fill(f32::NAN);
-        states.fill(state::NODATA);
+        self.planes.fill(f32::NAN);
+        self.state.fill(state::NODATA);
     }
 
     /// Bytes a block of this many pixels and bands takes.

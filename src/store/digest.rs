@@ -6,15 +6,10 @@
 //!
 //! The bytes come from memory that was written a while ago, and rounds that wait for each other leave nothing that could wait
 //! for memory beside them. So a piece is looked at as a whole before it is digested: its cache lines come all at once.
-//!
-//! No more threads make digests than there are processors, and the longest is begun first: whoever waits for several files
-//! waits for that.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::available_parallelism;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
 use sha2::{Digest, Sha256};
@@ -69,18 +64,14 @@ impl Drop for Order {
 
 /// Where threads that want digests meet.
 struct Desk {
-    /// Processors.
-    processors: OnceLock<usize>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
-/// Invariant: of the digests that somebody waits for, no more wait than there are threads that will take one, unless there
-/// are as many threads as processors, or those who wait are about to look.
+/// Invariant: of the digests that somebody waits for, no more wait than there are threads that will take one, unless those
+/// who wait are about to look.
 #[derive(Default)]
 struct State {
-    /// Threads that make a digest.
-    makers: usize,
     /// Threads that make one digest and take another as soon as it is there.
     alone: usize,
     /// Digests that wait for such a thread, by the number of the caller.
@@ -93,8 +84,8 @@ struct State {
 
 impl Desk {
     const fn new() -> Self {
-        let state = State { makers: 0, alone: 0, waiting: BTreeMap::new(), orders: BTreeMap::new(), next: 0 };
-        Self { processors: OnceLock::new(), state: Mutex::new(state), changed: Condvar::new() }
+        let state = State { alone: 0, waiting: BTreeMap::new(), orders: BTreeMap::new(), next: 0 };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -117,17 +108,14 @@ impl Desk {
     }
 
     fn collect(&self, number: u64) -> Sum {
-        let most = *self.processors.get_or_init(|| available_parallelism().map_or(1, usize::from));
         let mut state = self.state();
         loop {
             if let Some(Some(sum)) = state.orders.get(&number) {
                 return *sum;
             }
             if state.waiting.len() > state.alone
-                && state.makers < most
                 && let Some(job) = state.waiting.remove(&number)
             {
-                state.makers += 1;
                 state.alone += 1;
                 drop(state);
                 return self.make(job);
@@ -158,7 +146,6 @@ impl Desk {
             Some(_) => {}
             None => state.alone -= 1,
         }
-        state.makers -= 1;
         self.changed.notify_all();
         drop(state);
         job.sum()
@@ -175,19 +162,17 @@ impl Desk {
             state.alone += 1;
             self.changed.notify_all();
         }
-        let longest =
-            state.waiting.iter().max_by_key(|(number, job)| (job.left, Reverse(**number))).map(|(n, _)| *n)?;
-        state.alone -= 1;
-        state.waiting.remove_entry(&longest)
+        let other = state.waiting.pop_first();
+        state.alone -= usize::from(other.is_some());
+        other
     }
 }
 
 /// A digest in the making.
 struct Job {
     digest: Sha256,
-    /// Bytes it has taken, and those that are left.
+    /// Bytes it has taken.
     taken: usize,
-    left: usize,
     chunk: Bytes,
     /// What comes after the chunk.
     rest: std::vec::IntoIter<Bytes>,
@@ -195,8 +180,7 @@ struct Job {
 
 impl Job {
     fn new(chunks: Vec<Bytes>) -> Self {
-        let left = chunks.iter().map(Bytes::len).sum();
-        Self { digest: Sha256::new(), taken: 0, left, chunk: Bytes::new(), rest: chunks.into_iter() }
+        Self { digest: Sha256::new(), taken: 0, chunk: Bytes::new(), rest: chunks.into_iter() }
     }
 
     /// Goes on to where a block begins; false at the end.
@@ -242,7 +226,6 @@ impl Job {
 
     fn pass(&mut self, bytes: usize) {
         self.taken += bytes;
-        self.left -= bytes;
         self.chunk.advance(bytes);
     }
 
