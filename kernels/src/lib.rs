@@ -23,6 +23,6 @@ pub mod quantize;
 pub mod resample;
 pub mod rpc;
 pub mod sharpen;
-mod simd;
+pub mod simd;
 pub mod state;
 pub mod stats;

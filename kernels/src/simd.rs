@@ -7,7 +7,7 @@ use pulp::{Arch, NullaryFnOnce};
 /// The closure has to be `#[inline(always)]`: what is not inlined here is compiled for the lowest level. That is also why
 /// it is asked to be `FnMut`: calling such a closure as `FnOnce` goes through a function of its own, which is not inlined.
 #[inline(always)]
-pub(crate) fn vectorized(body: impl FnMut()) {
+pub fn vectorized(body: impl FnMut()) {
     struct Body<F>(F);
     impl<F: FnMut()> NullaryFnOnce for Body<F> {
         type Output = ();

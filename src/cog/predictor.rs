@@ -2,6 +2,8 @@
 //!
 //! Every row is continued to the edge of the tile with a fill value.
 
+use fieldglow_kernels::simd::vectorized;
+
 use super::codec::Sample;
 
 /// Predictor 1: as they are.
@@ -28,9 +30,14 @@ pub(super) fn put_differences<T: Sample>(row: &[T], fill: T, bands: usize, to: &
     };
     let (first, rest) = inside.split_at_mut(bands * size);
     put_plain(&row[..bands], fill, first);
-    for ((value, left), bytes) in row[bands..].iter().zip(row).zip(rest.chunks_exact_mut(size)) {
-        bytes.copy_from_slice(value.wrapping_difference(*left).to_le().as_ref());
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for ((value, left), bytes) in row[bands..].iter().zip(row).zip(rest.chunks_exact_mut(size)) {
+                bytes.copy_from_slice(value.wrapping_difference(*left).to_le().as_ref());
+            }
+        },
+    );
     if !beyond.is_empty() {
         let (edge, rest) = beyond.split_at_mut(bands * size);
         for (left, bytes) in row[last..].iter().zip(edge.chunks_exact_mut(size)) {
@@ -57,9 +64,14 @@ pub(super) fn put_planes<T: Sample>(row: &[T], fill: T, bands: usize, planes: &m
         beyond.fill(fill.to_le().as_ref()[byte]);
     }
     to[..bands].copy_from_slice(&planes[..bands]);
-    for ((value, left), to) in planes[bands..].iter().zip(&*planes).zip(&mut to[bands..]) {
-        *to = value.wrapping_sub(*left);
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            for ((value, left), to) in planes[bands..].iter().zip(&*planes).zip(&mut to[bands..]) {
+                *to = value.wrapping_sub(*left);
+            }
+        },
+    );
 }
 
 #[cfg(test)]

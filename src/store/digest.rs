@@ -4,8 +4,8 @@
 //! them, a few blocks of each in turn, fill it: while one thread makes a digest, the next that wants one leaves its bytes to
 //! that thread and waits. What is wanted later can be left before: who makes a digest meanwhile makes that as well.
 //!
-//! The bytes come from memory that was written a while ago, and rounds that wait for each other leave nothing that could wait
-//! for memory beside them. So a piece is looked at as a whole before it is digested: its cache lines come all at once.
+//! The bytes come from memory that was written a while ago. Rounds wait for each other, so no load of theirs begins before its
+//! time: bytes are looked at some way ahead of them, and their cache lines come meanwhile.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -21,8 +21,8 @@ const BLOCK: usize = 64;
 /// last.
 const TURN: usize = 2 * BLOCK;
 
-/// Bytes that are brought into the first-level cache at once.
-const PIECE: usize = 1 << 12;
+/// How far before they are digested bytes are brought into the first-level cache.
+const AHEAD: usize = 1 << 12;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
@@ -202,8 +202,9 @@ impl Job {
     /// Takes at most `bytes` of the chunk.
     fn update(&mut self, bytes: usize) {
         let bytes = bytes.min(self.chunk.len());
-        for piece in self.chunk[..bytes].chunks(PIECE) {
-            fetch(piece);
+        fetch(&self.chunk, 0, AHEAD);
+        for (turn, piece) in self.chunk[..bytes].chunks(TURN).enumerate() {
+            fetch(&self.chunk, turn * TURN + AHEAD, TURN);
             self.digest.update(piece);
         }
         self.pass(bytes);
@@ -212,13 +213,13 @@ impl Job {
     /// As many bytes of the one as of the other.
     fn take_both(a: &mut Self, b: &mut Self) {
         let bytes = LOOK.min(a.chunk.len()).min(b.chunk.len());
-        for (a_piece, b_piece) in a.chunk[..bytes].chunks(PIECE).zip(b.chunk[..bytes].chunks(PIECE)) {
-            fetch(a_piece);
-            fetch(b_piece);
-            for (a_bytes, b_bytes) in a_piece.chunks(TURN).zip(b_piece.chunks(TURN)) {
-                a.digest.update(a_bytes);
-                b.digest.update(b_bytes);
-            }
+        fetch(&a.chunk, 0, AHEAD);
+        fetch(&b.chunk, 0, AHEAD);
+        for (turn, (a_bytes, b_bytes)) in a.chunk[..bytes].chunks(TURN).zip(b.chunk[..bytes].chunks(TURN)).enumerate() {
+            fetch(&a.chunk, turn * TURN + AHEAD, TURN);
+            fetch(&b.chunk, turn * TURN + AHEAD, TURN);
+            a.digest.update(a_bytes);
+            b.digest.update(b_bytes);
         }
         a.pass(bytes);
         b.pass(bytes);
@@ -234,9 +235,11 @@ impl Job {
     }
 }
 
-/// Brings bytes into the cache.
-fn fetch(bytes: &[u8]) {
-    black_box(bytes.iter().step_by(LINE).fold(0, |all, byte| all ^ byte));
+/// Brings some bytes into the cache.
+#[inline(always)]
+fn fetch(bytes: &[u8], from: usize, count: usize) {
+    let to = bytes.len().min(from + count);
+    black_box(bytes.get(from..to).unwrap_or_default().iter().step_by(LINE).fold(0, |all, byte| all ^ byte));
 }
 
 #[cfg(test)]
