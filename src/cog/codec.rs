@@ -104,8 +104,8 @@ impl EncodedTile {
         let leader = leader.ok_or(CogError::TileSize { index, found: size })?;
         buffer.bytes[..FRAME].copy_from_slice(&leader.to_le_bytes());
         buffer.bytes.extend_from_within(size..);
-        // Tiles that wait must not hold much more than their size.
-        let fills = 2 * buffer.bytes.len() >= buffer.room();
+        // Tiles that wait must not hold many times their size; what is as usual for its kind touches hardly more than that.
+        let fills = 3 * buffer.bytes.len() >= buffer.room();
         let framed = if fills { Bytes::from_owner(buffer) } else { Bytes::copy_from_slice(buffer.as_ref()) };
         Ok(Self { index, framed })
     }
