@@ -84,6 +84,10 @@ pub struct EncodedTile {
 /// Bytes of the leader (the size of the tile) and of the trailer (its last bytes once more).
 pub(super) const FRAME: usize = 4;
 
+/// Times its size that a tile may hold while it waits; of what would hold more a copy waits. Buffers are touched only as far
+/// as some tile of theirs reached, so most hold hardly more than their size.
+const MOST_HELD: usize = 3;
+
 impl EncodedTile {
     /// A tile of these compressed bytes.
     #[cfg(test)]
@@ -104,8 +108,7 @@ impl EncodedTile {
         let leader = leader.ok_or(CogError::TileSize { index, found: size })?;
         buffer.bytes[..FRAME].copy_from_slice(&leader.to_le_bytes());
         buffer.bytes.extend_from_within(size..);
-        // Tiles that wait must not hold many times their size; what is as usual for its kind touches hardly more than that.
-        let fills = 3 * buffer.bytes.len() >= buffer.room();
+        let fills = MOST_HELD * buffer.bytes.len() >= buffer.room();
         let framed = if fills { Bytes::from_owner(buffer) } else { Bytes::copy_from_slice(buffer.as_ref()) };
         Ok(Self { index, framed })
     }

@@ -192,6 +192,7 @@ impl Job {
             }
             let Some(chunk) = self.rest.next() else { return false };
             self.chunk = chunk;
+            fetch(&self.chunk, 0, AHEAD);
         }
     }
 
@@ -202,7 +203,6 @@ impl Job {
     /// Takes at most `bytes` of the chunk.
     fn update(&mut self, bytes: usize) {
         let bytes = bytes.min(self.chunk.len());
-        fetch(&self.chunk, 0, AHEAD);
         for (turn, piece) in self.chunk[..bytes].chunks(TURN).enumerate() {
             fetch(&self.chunk, turn * TURN + AHEAD, TURN);
             self.digest.update(piece);
@@ -213,8 +213,6 @@ impl Job {
     /// As many bytes of the one as of the other.
     fn take_both(a: &mut Self, b: &mut Self) {
         let bytes = LOOK.min(a.chunk.len()).min(b.chunk.len());
-        fetch(&a.chunk, 0, AHEAD);
-        fetch(&b.chunk, 0, AHEAD);
         for (turn, (a_bytes, b_bytes)) in a.chunk[..bytes].chunks(TURN).zip(b.chunk[..bytes].chunks(TURN)).enumerate() {
             fetch(&a.chunk, turn * TURN + AHEAD, TURN);
             fetch(&b.chunk, turn * TURN + AHEAD, TURN);
