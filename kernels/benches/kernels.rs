@@ -3,9 +3,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use fieldglow_kernels::expression::{self, Function, Input, Operand, Step};
+use fieldglow_kernels::expression::{self, Function, Input, Operand, Out, Outcome, Step};
 use fieldglow_kernels::linear::Linear;
-use fieldglow_kernels::quantize::{self, Scale};
+use fieldglow_kernels::quantize::{self, Rounding, Scale};
 use fieldglow_kernels::resample::{self, Kernel, Places, Row, Source, Taps};
 use fieldglow_kernels::stats::IntegerStats;
 use fieldglow_kernels::{height, pyramid, rpc, state, stats};
@@ -24,10 +24,10 @@ fn kernels(c: &mut Criterion) {
 
     let planes = samples(4 * PIXELS);
     let linear = Linear { gain: 2.4e-4, bias: 0.01 };
-    let scale = Scale { step: 1e-4, min: -32767, max: 32767, nodata: -32768 };
-    let (mut stored, mut clipped) = (vec![0i16; PIXELS], vec![0u8; PIXELS]);
+    let steps = Rounding::new(Scale { step: 1e-4, min: -32767, max: 32767, nodata: -32768 });
+    let (mut stored, mut marked) = (vec![0i16; PIXELS], vec![0u16; PIXELS]);
     group.bench_function("quantize_i16", |b| {
-        b.iter(|| quantize::quantize_i16(black_box(&planes[..PIXELS]), linear, scale, &mut stored, &mut clipped));
+        b.iter(|| quantize::quantize_i16(black_box(&planes[..PIXELS]), linear, steps, &mut stored, &mut marked));
     });
 
     let ndvi = [
@@ -36,10 +36,12 @@ fn kernels(c: &mut Criterion) {
         Step { function: Function::Div, a: Operand::Register(0), b: Operand::Register(1), to: 0 },
     ];
     let inputs = [&planes[..PIXELS], &planes[PIXELS..2 * PIXELS]].map(|samples| Input { samples, linear });
-    let (mut scratch, mut values) = (expression::Scratch::default(), vec![0.0; PIXELS]);
+    let outcomes = [Outcome { after: ndvi.len(), value: Operand::Register(0) }];
+    let mut scratch = expression::Scratch::default();
     group.bench_function("expression_ndvi", |b| {
         b.iter(|| {
-            expression::evaluate(&ndvi, Operand::Register(0), black_box(&inputs), &mut scratch, &mut values);
+            let outs = &mut [Out::Steps(steps, &mut stored)];
+            expression::evaluate((&ndvi, &outcomes), black_box(&inputs), &mut scratch, outs, &mut marked)
         });
     });
 

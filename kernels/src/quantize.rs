@@ -3,6 +3,7 @@
 use crate::simd::vectorized;
 
 use crate::linear::Linear;
+use crate::state::CLIPPED;
 
 /// Samples of a piece.
 const PIECE: usize = 256;
@@ -20,50 +21,84 @@ pub struct Scale {
     pub nodata: i32,
 }
 
+/// Added to a number, it rounds it and leaves the integer in the last bits of the sum: 1.5 · 2⁵².
+const LAST_BITS: f64 = 6_755_399_441_055_744.0;
+
+/// A [`Scale`], ready to be computed with.
+#[derive(Debug, Clone, Copy)]
+pub struct Rounding {
+    per_step: f64,
+    /// Stored values, as [`Self::round`] gives them.
+    lowest: f64,
+    highest: f64,
+    nodata: i16,
+}
+
+impl Rounding {
+    /// # Panics
+    /// If a stored value is no 16-bit integer, or nodata is a valid one.
+    pub const fn new(scale: Scale) -> Self {
+        let Scale { step, min, max, nodata } = scale;
+        assert!(nodata < min || nodata > max, "nodata is no valid value");
+        let low = if nodata < min { nodata } else { min };
+        let high = if nodata > max { nodata } else { max };
+        assert!(low >= i16::MIN as i32 && high <= i16::MAX as i32, "steps fit");
+        let (lowest, highest) = (min as f64 + LAST_BITS, max as f64 + LAST_BITS);
+        Self { per_step: 1.0 / step, lowest, highest, nodata: nodata as i16 }
+    }
+
+    /// A value in steps, rounded; the integer stands in the last bits.
+    #[inline(always)]
+    pub(crate) fn round(self, value: f64) -> f64 {
+        value * self.per_step + LAST_BITS
+    }
+
+    /// Writes rounded values down, as [`quantize_i16`] says.
+    #[inline(always)]
+    pub(crate) fn put(self, rounded: &[f64], out: &mut [i16], states: &mut [u16]) -> u64 {
+        let Self { lowest, highest, nodata, .. } = self;
+        // False for NaN.
+        if rounded.iter().fold(true, |all, s| all & (*s >= lowest) & (*s <= highest)) {
+            for (o, s) in out.iter_mut().zip(rounded) {
+                *o = s.to_bits() as i16;
+            }
+            return 0;
+        }
+        let mut count = 0;
+        for ((o, state), s) in out.iter_mut().zip(states).zip(rounded) {
+            let stored = s.clamp(lowest, highest);
+            let clipped = s.is_finite() & (stored != *s);
+            *o = if s.is_finite() { stored.to_bits() as i16 } else { nodata };
+            *state |= if clipped { CLIPPED } else { 0 };
+            count += u64::from(clipped);
+        }
+        count
+    }
+}
+
 /// Rounds the value of each sample (`linear` of it, in `f64`) to the nearest stored step, half to even. Returns how many
-/// valid values had to be clipped to fit; `clipped` says which (1, else 0).
+/// valid values had to be clipped to fit; those get [`CLIPPED`] in `states`.
 ///
 /// # Invalid pixels
-/// NaN gives `scale.nodata`; no valid value ever does.
-pub fn quantize_i16<S>(samples: &[S], linear: Linear, scale: Scale, out: &mut [i16], clipped: &mut [u8]) -> u64
+/// What is not finite gives nodata; no valid value ever does.
+pub fn quantize_i16<S>(samples: &[S], linear: Linear, rounding: Rounding, out: &mut [i16], states: &mut [u16]) -> u64
 where
     S: Copy + Into<f64>,
 {
-    /// Added to a number, it rounds it and leaves the integer in the last bits of the sum: 1.5 · 2⁵².
-    const LAST_BITS: f64 = 6_755_399_441_055_744.0;
-    assert!(samples.len() == out.len() && samples.len() == clipped.len(), "one output per sample");
-    assert!(scale.nodata < scale.min || scale.nodata > scale.max, "nodata is no valid value");
-    let fits = |stored: i32| i16::try_from(stored).is_ok();
-    assert!(fits(scale.min) && fits(scale.max) && fits(scale.nodata), "steps fit");
-    let [lowest, highest, nodata] = [scale.min, scale.max, scale.nodata].map(|step| f64::from(step) + LAST_BITS);
-    let per_step = 1.0 / scale.step;
+    assert!(samples.len() == out.len() && samples.len() == states.len(), "one output per sample");
     let mut count = 0;
     vectorized(
         #[inline(always)]
         || {
             // One thing at a time over a piece in the first-level cache, so that each loop is of one width.
-            let mut steps = [0.0f64; PIECE];
-            for ((out, clipped), samples) in
-                out.chunks_mut(PIECE).zip(clipped.chunks_mut(PIECE)).zip(samples.chunks(PIECE))
-            {
-                let steps = &mut steps[..samples.len()];
-                for (s, v) in steps.iter_mut().zip(samples) {
-                    *s = linear.apply((*v).into()) * per_step + LAST_BITS;
+            let mut rounded = [0.0f64; PIECE];
+            let pieces = out.chunks_mut(PIECE).zip(states.chunks_mut(PIECE)).zip(samples.chunks(PIECE));
+            for ((out, states), samples) in pieces {
+                let rounded = &mut rounded[..samples.len()];
+                for (s, v) in rounded.iter_mut().zip(samples) {
+                    *s = rounding.round(linear.apply((*v).into()));
                 }
-                // False for NaN.
-                if steps.iter().fold(true, |all, s| all & (*s >= lowest) & (*s <= highest)) {
-                    for (o, s) in out.iter_mut().zip(&*steps) {
-                        *o = s.to_bits() as i16;
-                    }
-                    clipped.fill(0);
-                    continue;
-                }
-                for ((o, c), s) in out.iter_mut().zip(&mut *clipped).zip(&*steps) {
-                    let bounded = if s.is_nan() { nodata } else { s.clamp(lowest, highest) };
-                    *o = bounded.to_bits() as i16;
-                    *c = u8::from((*s < lowest) | (*s > highest));
-                }
-                count += clipped.iter().map(|c| u64::from(*c)).sum::<u64>();
+                count += rounding.put(rounded, out, states);
             }
         },
     );
@@ -84,6 +119,13 @@ pub fn display(samples: &[f32], linear: Linear, (low, high): (f64, f64), gamma: 
     }
 }
 
+/// A value as `f32`; NaN if that is not finite.
+#[inline(always)]
+pub(crate) fn single(value: f64) -> f32 {
+    let value = value as f32;
+    if value.is_finite() { value } else { f32::NAN }
+}
+
 /// The values of samples as `f32`, rounded once.
 ///
 /// # Invalid pixels
@@ -94,8 +136,7 @@ pub fn float<S: Copy + Into<f64>>(samples: &[S], linear: Linear, out: &mut [f32]
         #[inline(always)]
         || {
             for (o, v) in out.iter_mut().zip(samples) {
-                let value = linear.apply((*v).into()) as f32;
-                *o = if value.is_finite() { value } else { f32::NAN };
+                *o = single(linear.apply((*v).into()));
             }
         },
     );
@@ -105,18 +146,20 @@ pub fn float<S: Copy + Into<f64>>(samples: &[S], linear: Linear, out: &mut [f32]
 mod tests {
     use super::*;
 
-    const REFLECTANCE: Scale = Scale { step: 1e-4, min: -32767, max: 32767, nodata: -32768 };
+    const SCALE: Scale = Scale { step: 1e-4, min: -32767, max: 32767, nodata: -32768 };
+    const REFLECTANCE: Rounding = Rounding::new(SCALE);
 
     #[test]
     fn rounds_half_to_even_clips_and_keeps_nodata_apart() {
         let samples = [0.0, 0.123_46, f32::NAN, 5.0, -5.0, f32::INFINITY, f32::NEG_INFINITY, -3.2768, 3.2767];
         let mut out = [0i16; 9];
-        let mut clipped = [9u8; 9];
-        let n = quantize_i16(&samples, Linear::IDENTITY, REFLECTANCE, &mut out, &mut clipped);
-        assert_eq!(out, [0, 1235, -32768, 32767, -32767, 32767, -32767, -32767, 32767]);
-        assert_eq!(clipped, [0, 0, 0, 1, 1, 1, 1, 1, 0]);
-        assert_eq!(n, 5);
-        let halves = Scale { step: 0.5, ..REFLECTANCE };
+        let mut states = [1u16; 9];
+        let n = quantize_i16(&samples, Linear::IDENTITY, REFLECTANCE, &mut out, &mut states);
+        assert_eq!(out, [0, 1235, -32768, 32767, -32767, -32768, -32768, -32767, 32767]);
+        assert_eq!(states.map(|s| s & !CLIPPED), [1; 9]);
+        assert_eq!(states.map(|s| s & CLIPPED > 0), [false, false, false, true, true, false, false, true, false]);
+        assert_eq!(n, 3);
+        let halves = Rounding::new(Scale { step: 0.5, ..SCALE });
         let mut out = [0i16; 4];
         quantize_i16(&[0.25f32, 0.75, 1.25, -0.75], Linear::IDENTITY, halves, &mut out, &mut [0; 4]);
         assert_eq!(out, [0, 2, 2, -2]);

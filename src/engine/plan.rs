@@ -13,6 +13,7 @@ use crate::config::Pipeline;
 use crate::geometry;
 use crate::grid::cell::{GridCell, Lattice};
 use crate::grid::{Crs, GeoTransform, METERS_PER_DEGREE, Window};
+use crate::product::together::Together;
 use crate::product::{Product, Program};
 use crate::pyramid::{UNIT_COLS, UNIT_ROWS};
 use crate::raster::Block;
@@ -69,6 +70,8 @@ pub struct Layer {
     pub inputs: Vec<Input>,
     /// What is made of them.
     pub products: Vec<Product>,
+    /// The indices among them, as they are computed.
+    pub together: Together,
     /// How its panchromatic band is low-passed; `None` where nothing is sharpened.
     pub low_pass: Option<LowPass>,
 }

@@ -24,7 +24,7 @@ use crate::error::{Result, ResultExt};
 use crate::geometry::ortho::RowScratch;
 use crate::geometry::{HIDDEN_M, STRIP_ROWS};
 use crate::grid::Window;
-use crate::product::Scratch;
+use crate::product::{self, Scratch};
 use crate::raster::Block;
 use crate::read;
 
@@ -155,12 +155,13 @@ fn compute_with(
         let started = Instant::now();
         resample_rows(site, &sources, (top, rows), window, bench, &mut out)?;
         let strip = &mut bench.strip;
-        for (product, fold) in l.products.iter().zip(&mut *folds) {
+        let strips = folds.iter_mut().map(|fold| {
             fold.strip.set_rows(rows);
-            let counts = product.evaluate(&mut strip.block, 0, &mut fold.strip, &mut strip.product);
-            out.clipped += counts.clipped;
-            out.held += counts.held;
-        }
+            &mut fold.strip
+        });
+        let counts = product::evaluate(&l.products, &l.together, &mut strip.block, strips, &mut strip.product);
+        out.clipped += counts.clipped;
+        out.held += counts.held;
         out.valid += outline(&strip.block, &mut points);
         out.seconds.compute += started.elapsed().as_secs_f64() - (out.seconds.read - read_before);
         for (k, fold) in folds.iter_mut().enumerate() {

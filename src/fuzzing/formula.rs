@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fieldglow_kernels::expression::{Function, Input, Operand, Scratch, evaluate};
+use fieldglow_kernels::expression::{Function, Input, Operand, Out, Scratch, evaluate};
 use fieldglow_kernels::linear::Linear;
 
 use crate::product::formula::Formula;
@@ -26,7 +26,8 @@ pub fn formula(_: &Path, data: &[u8]) -> bool {
     let Ok(found) = Formula::parse(&String::from_utf8_lossy(data), &resolve) else { return false };
     let mut out = [0.0];
     let inputs = VALUES.each_ref().map(|v| Input { samples: std::slice::from_ref(v), linear: Linear::IDENTITY });
-    evaluate(&found.steps, found.result, &inputs, &mut Scratch::default(), &mut out);
+    let outs = &mut [Out::Doubles(&mut out)];
+    evaluate((&found.steps, &[found.outcome()]), &inputs, &mut Scratch::default(), outs, &mut [0]);
     assert!(out[0].is_finite() || out[0].is_nan(), "{out:?}");
     let Some((text, depth)) = written(&found) else { return false };
     if text.len() > 4096 || depth > 30 {

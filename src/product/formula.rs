@@ -3,7 +3,7 @@
 //! Grammar, as in the awesome-spectral-indices catalogue: numbers, names, `+ − * / **`, brackets. `**` binds tightest and
 //! to the right, a sign binds looser than `**`. Nothing else: no calls, no assignments.
 
-use fieldglow_kernels::expression::{Function, MAX_REGISTERS, Operand, Step};
+use fieldglow_kernels::expression::{Function, Operand, Outcome, Step};
 
 /// A formula ready to run.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,6 +13,9 @@ pub struct Formula {
     /// Where the value is after the last step.
     pub result: Operand,
 }
+
+/// Most intermediate values a formula keeps at a time.
+pub(super) const MAX_REGISTERS: usize = 16;
 
 /// Longest formula, bytes; deepest nesting.
 const MAX_LENGTH: usize = 4096;
@@ -33,6 +36,11 @@ impl Formula {
             None => Ok(Self { steps: parser.steps, result }),
             Some(c) => Err(format!("`{c}` at {} is unexpected", parser.at)),
         }
+    }
+
+    /// Its value, as an outcome of its steps.
+    pub fn outcome(&self) -> Outcome {
+        Outcome { after: self.steps.len(), value: self.result }
     }
 }
 
@@ -184,7 +192,7 @@ fn number_end(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fieldglow_kernels::expression::{Input, Scratch, evaluate};
+    use fieldglow_kernels::expression::{Input, Out, Scratch, evaluate};
     use fieldglow_kernels::linear::Linear;
 
     fn value(text: &str) -> Result<f64, String> {
@@ -196,13 +204,9 @@ mod tests {
         };
         let f = Formula::parse(text, &names)?;
         let mut out = [0.0];
-        evaluate(
-            &f.steps,
-            f.result,
-            &[&[3.0], &[2.0]].map(|samples| Input { samples, linear: Linear::IDENTITY }),
-            &mut Scratch::default(),
-            &mut out,
-        );
+        let inputs = [&[3.0], &[2.0]].map(|samples| Input { samples, linear: Linear::IDENTITY });
+        let outs = &mut [Out::Doubles(&mut out)];
+        evaluate((&f.steps, &[f.outcome()]), &inputs, &mut Scratch::default(), outs, &mut [0]);
         Ok(out[0])
     }
 

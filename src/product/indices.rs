@@ -75,7 +75,7 @@ pub fn keys() -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use fieldglow_kernels::expression::{Input, Scratch, evaluate};
+    use fieldglow_kernels::expression::{Input, Out, Scratch, evaluate};
     use fieldglow_kernels::linear::Linear;
 
     use super::*;
@@ -86,7 +86,8 @@ mod tests {
         let inputs: Vec<Input<'_>> = row.bands.iter().map(scaled).collect();
         let program = row.program().unwrap();
         let mut out = [0.0];
-        evaluate(&program.steps, program.result, &inputs, &mut Scratch::default(), &mut out);
+        let outs = &mut [Out::Doubles(&mut out)];
+        evaluate((&program.steps, &[program.outcome()]), &inputs, &mut Scratch::default(), outs, &mut [0]);
         out[0]
     }
 

@@ -7,10 +7,13 @@ pub mod formula;
 pub mod indices;
 pub mod qa;
 pub mod sharpen;
+pub mod together;
 
-use fieldglow_kernels::quantize::{self, Scale};
+use fieldglow_kernels::expression::Out;
+use fieldglow_kernels::quantize::{self, Rounding, Scale};
 use fieldglow_kernels::{expression, resample, state};
 
+use self::together::Together;
 use crate::raster::{Block, Linear, RawTile, Samples};
 use crate::scene::Role;
 
@@ -80,7 +83,7 @@ pub const NODATA_I16: i16 = i16::MIN;
 /// Nodata of [`Encoding::Shown`].
 pub const NODATA_U8: u8 = 0;
 
-const SCALED: Scale = Scale { step: SCALE, min: -32767, max: 32767, nodata: NODATA_I16 as i32 };
+const SCALED: Rounding = Rounding::new(Scale { step: SCALE, min: -32767, max: 32767, nodata: NODATA_I16 as i32 });
 
 impl Encoding {
     /// The stored value of invalid pixels.
@@ -165,7 +168,66 @@ pub struct Counts {
 struct Stored {
     integers: Vec<i16>,
     floats: Vec<f32>,
-    clipped: Vec<u8>,
+}
+
+/// Computes the pixels of a block for all products of a layer, of which `together` are the indices, and writes them to the
+/// one of `outs` in the place of each; returns what happened to their values.
+///
+/// # Shape
+/// Each of `outs` has the pixels of the block, and the type and bands of its product's [`Product::raw_tile`].
+///
+/// # Invalid pixels
+/// NaN in any band an index reads gives no data, and so does a role that the block does not have: the engine asks for blocks
+/// that have all of them. Clipped pixels get [`state::CLIPPED`] in the block.
+pub fn evaluate<'a>(
+    products: &[Product],
+    together: &Together,
+    block: &mut Block,
+    outs: impl Iterator<Item = &'a mut RawTile>,
+    scratch: &mut Scratch,
+) -> Counts {
+    let (mut indices, mut others) = (Vec::with_capacity(products.len()), Vec::with_capacity(products.len()));
+    for (product, out) in products.iter().zip(outs) {
+        match &product.program {
+            Program::Index(_) => indices.push((product.encoding, &mut out.samples)),
+            _ => others.push((product, out)),
+        }
+    }
+    let mut counts = Counts { clipped: compute(together, block, indices, &mut scratch.machine), held: 0 };
+    for (product, out) in others {
+        let of_product = product.evaluate(block, out, scratch);
+        counts.clipped += of_product.clipped;
+        counts.held += of_product.held;
+    }
+    counts
+}
+
+/// Computes indices into samples of these encodings; returns how many values were clipped.
+fn compute(
+    together: &Together,
+    block: &mut Block,
+    outs: Vec<(Encoding, &mut Samples)>,
+    machine: &mut expression::Scratch,
+) -> u64 {
+    let pixels = block.window.pixels();
+    let plane_of = |role: &Role| block.roles.iter().position(|r| r == role);
+    let planes: Option<Vec<usize>> = together.roles.iter().map(plane_of).collect();
+    let (Some(planes), Some(all), Some(states)) = (planes, block.planes.as_slice(), block.state.as_slice_mut()) else {
+        outs.into_iter().for_each(|(encoding, samples)| samples.fill(&encoding.invalid_samples(1)));
+        return 0;
+    };
+    let input = |p: &usize| expression::Input { samples: &all[p * pixels..][..pixels], linear: block.linear[*p] };
+    let inputs: Vec<_> = planes.iter().map(input).collect();
+    // No index has samples of another type.
+    let mut outs: Vec<_> = outs
+        .into_iter()
+        .filter_map(|(_, samples)| match samples {
+            Samples::I16(to) => Some(Out::Steps(SCALED, to)),
+            Samples::F32(to) => Some(Out::Singles(to)),
+            Samples::U8(_) | Samples::U16(_) => None,
+        })
+        .collect();
+    expression::evaluate((&together.steps, &together.outcomes), &inputs, machine, &mut outs, states)
 }
 
 impl Product {
@@ -198,28 +260,22 @@ impl Product {
         RawTile { rows, cols, bands, samples: self.encoding.invalid_samples(rows * cols * bands) }
     }
 
-    /// Computes the pixels of a block and writes them to the rows of `out` from `first_row` on; returns what happened to
-    /// their values. `out` is of the type and bands of [`Self::raw_tile`].
-    ///
-    /// # Invalid pixels
-    /// NaN in any band an index reads gives no data, and so does a role that the block does not have: the engine asks for
-    /// blocks that have all of them. Clipped pixels get [`state::CLIPPED`] in the block.
-    pub fn evaluate(&self, block: &mut Block, first_row: usize, out: &mut RawTile, scratch: &mut Scratch) -> Counts {
+    /// Computes the pixels of a block for a product that is no index; see [`evaluate`].
+    fn evaluate(&self, block: &mut Block, out: &mut RawTile, scratch: &mut Scratch) -> Counts {
         let (pixels, bands) = (block.window.pixels(), out.bands);
-        let samples = first_row * out.cols * bands..first_row * out.cols * bands + pixels * bands;
         scratch.planes.clear();
         let plane_of = |role: &Role| block.roles.iter().position(|r| r == role);
         let roles = self.each_role(|role| scratch.planes.extend(plane_of(role)));
         if scratch.planes.len() != roles {
-            out.samples.fill_from(samples, &self.encoding.invalid_samples(1));
+            out.samples.fill(&self.encoding.invalid_samples(1));
             return Counts::default();
         }
-        let Scratch { values, machine, stored, shown, planes, sharpen } = scratch;
+        let Scratch { values, stored, shown, planes, sharpen, .. } = scratch;
         let mut counts = Counts::default();
         match &self.program {
             Program::Qa => {
                 if let Samples::U16(to) = &mut out.samples {
-                    to[samples].copy_from_slice(block.parts().1);
+                    to.copy_from_slice(block.parts().1);
                 }
             }
             Program::Bands(_) | Program::Night(_) => {
@@ -232,7 +288,7 @@ impl Product {
                     let plane = &all[plane * pixels..(plane + 1) * pixels];
                     counts.clipped += store(plane, linear, states, self.encoding, (b, bands), stored);
                 }
-                side_by_side(stored, bands, &mut out.samples, samples);
+                side_by_side(stored, bands, &mut out.samples);
             }
             Program::Pansharpen(sharpening) => {
                 let Some((pan, planes)) = planes.split_last() else { return counts };
@@ -243,7 +299,7 @@ impl Product {
                     let states = block.parts_mut().1;
                     counts.clipped += store(values, Linear::IDENTITY, states, self.encoding, (b, bands), stored);
                 }
-                side_by_side(stored, bands, &mut out.samples, samples);
+                side_by_side(stored, bands, &mut out.samples);
             }
             Program::Preview(shown_bands) => {
                 let Samples::U8(to) = &mut out.samples else { return counts };
@@ -253,21 +309,10 @@ impl Product {
                 {
                     quantize::display(block.plane(*plane), Linear::IDENTITY, band.range_dn, 1.0, shown);
                 }
-                resample::interleave(shown, bands, &mut to[samples]);
+                resample::interleave(shown, bands, to);
             }
-            Program::Index(row) => {
-                let Some(formula) = row.program() else {
-                    out.samples.fill_from(samples, &self.encoding.invalid_samples(1));
-                    return counts;
-                };
-                let input = |p: &usize| expression::Input { samples: block.plane(*p), linear: block.linear[*p] };
-                let inputs: Vec<_> = planes.iter().map(input).collect();
-                values.resize(pixels, f64::NAN);
-                expression::evaluate(&formula.steps, formula.result, &inputs, machine, values);
-                let states = block.parts_mut().1;
-                counts.clipped = store(values, Linear::IDENTITY, states, self.encoding, (0, 1), stored);
-                side_by_side(stored, 1, &mut out.samples, samples);
-            }
+            // Computed together with the others of its layer.
+            Program::Index(_) => {}
         }
         counts
     }
@@ -303,15 +348,8 @@ fn store<S: Copy + Into<f64>>(
     match encoding {
         Encoding::ScaledI16 => {
             stored.integers.resize(n * bands, 0);
-            stored.clipped.resize(n, 0);
             let to = &mut stored.integers[band * n..(band + 1) * n];
-            let clipped = quantize::quantize_i16(samples, linear, SCALED, to, &mut stored.clipped);
-            if clipped > 0 {
-                for (s, c) in states.iter_mut().zip(&stored.clipped) {
-                    *s |= if *c == 1 { state::CLIPPED } else { 0 };
-                }
-            }
-            clipped
+            quantize::quantize_i16(samples, linear, SCALED, to, states)
         }
         Encoding::F32 => {
             stored.floats.resize(n * bands, 0.0);
@@ -323,10 +361,10 @@ fn store<S: Copy + Into<f64>>(
 }
 
 /// Puts the bands that were written down side by side.
-fn side_by_side(stored: &Stored, bands: usize, out: &mut Samples, samples: std::ops::Range<usize>) {
+fn side_by_side(stored: &Stored, bands: usize, out: &mut Samples) {
     match out {
-        Samples::I16(out) => resample::interleave(&stored.integers, bands, &mut out[samples]),
-        Samples::F32(out) => resample::interleave(&stored.floats, bands, &mut out[samples]),
+        Samples::I16(out) => resample::interleave(&stored.integers, bands, out),
+        Samples::F32(out) => resample::interleave(&stored.floats, bands, out),
         Samples::U16(_) | Samples::U8(_) => {}
     }
 }
@@ -344,6 +382,14 @@ mod tests {
         b
     }
 
+    /// The samples of one product, and how many were clipped.
+    fn evaluated(p: &Product, b: &mut Block) -> (Samples, u64) {
+        let mut out = p.raw_tile(b.window.rows, b.window.cols);
+        let products = std::slice::from_ref(p);
+        let counts = evaluate(products, &Together::of(products), b, [&mut out].into_iter(), &mut Scratch::default());
+        (out.samples, counts.clipped)
+    }
+
     #[test]
     fn bands_are_interleaved_quantised_and_clips_are_marked() {
         let p = Product {
@@ -352,15 +398,11 @@ mod tests {
             encoding: Encoding::ScaledI16,
         };
         let mut b = block();
-        let mut out = p.raw_tile(2, 3);
-        assert_eq!(p.evaluate(&mut b, 1, &mut out, &mut Scratch::default()).clipped, 1);
         let n = NODATA_I16;
-        assert_eq!(out.samples, Samples::I16(vec![n, n, n, n, n, n, 3000, 1000, 2000, 32767, 4000, n]));
+        assert_eq!(evaluated(&p, &mut b), (Samples::I16(vec![3000, 1000, 2000, 32767, 4000, n]), 1));
         assert_eq!(b.parts().1, [0, state::SATURATED | state::CLIPPED, state::PARTIAL]);
         let qa = Product { name: "qa".into(), program: Program::Qa, encoding: Encoding::Bits };
-        let mut out = qa.raw_tile(1, 3);
-        qa.evaluate(&mut b, 0, &mut out, &mut Scratch::default());
-        assert_eq!(out.samples, Samples::U16(vec![0, state::SATURATED | state::CLIPPED, state::PARTIAL]));
+        assert_eq!(evaluated(&qa, &mut b).0, Samples::U16(vec![0, state::SATURATED | state::CLIPPED, state::PARTIAL]));
     }
 
     #[test]
@@ -370,13 +412,35 @@ mod tests {
             program: Program::Index(indices::find("NDVI").unwrap()),
             encoding: Encoding::ScaledI16,
         };
-        let mut out = p.raw_tile(1, 3);
-        p.evaluate(&mut block(), 0, &mut out, &mut Scratch::default());
-        assert_eq!(out.samples, Samples::I16(vec![5000, -9231, NODATA_I16]));
-        let f = Product { encoding: Encoding::F32, ..p };
-        let mut out = f.raw_tile(1, 3);
-        f.evaluate(&mut block(), 0, &mut out, &mut Scratch::default());
-        let Samples::F32(v) = out.samples else { unreachable!() };
+        assert_eq!(evaluated(&p, &mut block()), (Samples::I16(vec![5000, -9231, NODATA_I16]), 0));
+        let f = Product { encoding: Encoding::F32, ..p.clone() };
+        let Samples::F32(v) = evaluated(&f, &mut block()).0 else { unreachable!() };
         assert!((v[0] - 0.5).abs() < 1e-6 && v[2].is_nan());
+        let green = Product { program: Program::Index(indices::find("GNDVI").unwrap()), ..p };
+        assert_eq!(evaluated(&green, &mut block()).0, Samples::I16(vec![NODATA_I16; 3]));
+    }
+
+    #[test]
+    fn products_come_in_their_places_and_clips_of_all_are_marked() {
+        let product = |program, encoding| Product { name: String::new(), program, encoding };
+        let index = |key| Program::Index(indices::find(key).unwrap());
+        let products = [
+            product(Program::Bands(vec![Role::R]), Encoding::ScaledI16),
+            product(index("NDVI"), Encoding::F32),
+            product(index("DVI"), Encoding::ScaledI16),
+            product(Program::Qa, Encoding::Bits),
+        ];
+        let mut b = block();
+        b.parts_mut().0[0] = -4.0;
+        let mut outs: Vec<_> = products.iter().map(|p| p.raw_tile(1, 3)).collect();
+        let together = Together::of(&products);
+        let counts = evaluate(&products, &together, &mut b, outs.iter_mut(), &mut Scratch::default());
+        assert_eq!(counts, Counts { clipped: 4, held: 0 });
+        assert_eq!(outs[0].samples, Samples::I16(vec![-32767, 32767, NODATA_I16]));
+        let Samples::F32(ndvi) = &outs[1].samples else { unreachable!() };
+        assert!((f64::from(ndvi[0]) - 4.3 / -3.7).abs() < 1e-6, "{ndvi:?}");
+        assert_eq!(outs[2].samples, Samples::I16(vec![32767, -32767, NODATA_I16]));
+        let marked = [state::CLIPPED, state::CLIPPED | state::SATURATED, state::PARTIAL];
+        assert_eq!(outs[3].samples, Samples::U16(marked.to_vec()));
     }
 }

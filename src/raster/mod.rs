@@ -132,13 +132,13 @@ impl Samples {
         self.len() == 0
     }
 
-    /// Gives all samples of a range the value of the first one of `value`, which is of the same type.
-    pub fn fill_from(&mut self, range: std::ops::Range<usize>, value: &Self) {
+    /// Gives all samples the value of the first one of `value`, which is of the same type.
+    pub fn fill(&mut self, value: &Self) {
         match (self, value) {
-            (Self::U8(v), Self::U8(x)) => v[range].fill(x[0]),
-            (Self::I16(v), Self::I16(x)) => v[range].fill(x[0]),
-            (Self::U16(v), Self::U16(x)) => v[range].fill(x[0]),
-            (Self::F32(v), Self::F32(x)) => v[range].fill(x[0]),
+            (Self::U8(v), Self::U8(x)) => v.fill(x[0]),
+            (Self::I16(v), Self::I16(x)) => v.fill(x[0]),
+            (Self::U16(v), Self::U16(x)) => v.fill(x[0]),
+            (Self::F32(v), Self::F32(x)) => v.fill(x[0]),
             _ => {}
         }
     }

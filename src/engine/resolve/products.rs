@@ -15,6 +15,7 @@ use crate::error::{Result, ResultExt};
 use crate::geometry::{Sensor, ortho};
 use crate::grid::cell::Tiling;
 use crate::grid::{Crs, GeoTransform, ground_area_m2, pixel_area_m2};
+use crate::product::together::Together;
 use crate::product::{Encoding, NightBand, Product, Program, ShownBand, indices};
 use crate::read::Raster;
 use crate::scene::{Band, Code, Part, Role, Scene, SensorModel, Warning};
@@ -236,7 +237,8 @@ pub fn layers(
         };
         let mut products: Vec<Product> = members.into_iter().map(|(_, p, _)| p).collect();
         let low_pass = sharpen::low_pass(pixel_m, &planes, &inputs, &mut products)?;
-        layers.push(Layer { pixel, pixel_m, roles: planes, inputs, products, low_pass });
+        let together = Together::of(&products);
+        layers.push(Layer { pixel, pixel_m, roles: planes, inputs, products, together, low_pass });
     }
     Ok(layers)
 }
