@@ -246,6 +246,14 @@ pub struct UnitSource<'a> {
 }
 
 impl UnitSource<'_> {
+    /// The pixels of some rows of the unit, `rows.1` from row `rows.0` on, where they are read strip by strip and there are
+    /// any.
+    fn strip(&self, (top, rows): (usize, usize)) -> Option<Window> {
+        let From::File(window) = self.from else { return None };
+        let part = Window::new(window.row + top as i64, window.col, rows, window.cols).intersect(window);
+        (!part.is_empty()).then_some(part)
+    }
+
     /// Writes the positions of a row of the unit within the source window that was read.
     ///
     /// # Errors
@@ -421,7 +429,14 @@ pub fn resample_rows(
     let place = Window::new(unit.row + top as i64, unit.col, rows, cols);
     let Bench { strip, pixels: memory, sharpener } = bench;
     let Strip { block, taken, col, row, width, height, taps, rows: row_scratch, state: all_states, .. } = strip;
-    block.reset(place, &layer.roles, &layer.linear());
+    // What is taken from the file as it stands there fills whole rows; otherwise gaps stay invalid.
+    let fills =
+        |source: &UnitSource| source.strip((top, rows)).is_some_and(|part| (part.rows, part.cols) == (rows, cols));
+    if !sources.is_empty() && sources.iter().all(fills) {
+        block.reshape(place, &layer.roles, &layer.linear());
+    } else {
+        block.reset(place, &layer.roles, &layer.linear());
+    }
     let pixels = place.pixels();
     let mut low = std::mem::take(&mut block.low);
     low.clear();
@@ -438,11 +453,8 @@ pub fn resample_rows(
         match source.from {
             From::Nowhere => continue,
             From::Lattice => sharpener.give_pan(place, target, states),
-            From::File(window) => {
-                let part = Window::new(window.row + top as i64, window.col, rows, window.cols).intersect(window);
-                if part.is_empty() {
-                    continue;
-                }
+            From::File(_) => {
+                let Some(part) = source.strip((top, rows)) else { continue };
                 taken.read_raw(at.plan, source.input, part, out)?;
                 let line = bands * part.cols.max(1);
                 for (r, line) in taken.samples.chunks_exact(line).enumerate() {

@@ -47,6 +47,13 @@ impl Block {
 
     /// Makes it such a block again, with what memory it has.
     pub fn reset(&mut self, window: Window, roles: &[Role], linear: &[Linear]) {
+        self.reshape(window, roles, linear);
+        self.planes.fill(f32::NAN);
+        self.state.fill(state::NODATA);
+    }
+
+    /// Makes it a block of another window, with what memory it has; its samples and states are of no particular value.
+    pub fn reshape(&mut self, window: Window, roles: &[Role], linear: &[Linear]) {
         let (Window { rows, cols, .. }, bands) = (window, roles.len());
         if self.planes.dim() != (bands, rows, cols) {
             let mut planes = std::mem::take(&mut self.planes).into_raw_vec_and_offset().0;
@@ -61,8 +68,6 @@ impl Block {
         self.roles.extend_from_slice(roles);
         self.linear.clear();
         self.linear.extend_from_slice(linear);
-        self.planes.fill(f32::NAN);
-        self.state.fill(state::NODATA);
     }
 
     /// Bytes a block of this many pixels and bands takes.
