@@ -2,7 +2,7 @@
 """The day job to a folder, to an object store, and to the same store behind latency and a narrow link.
 
     benches/remote.py [--work DIR] [--size 8192] [--pairs 3] [--links 40,100,200] [--rtt-ms 50] [--threads N]
-                      [--memory 2GiB] [--fieldglow PATH] [--json FILE]
+                      [--memory 2GiB] [--apart] [--fieldglow PATH] [--json FILE]
 
 Starts Ceph's object gateway on this machine (scripts/servers/ceph.sh, anew for every run: its memory is its disk) and,
 between it and us, a TCP proxy of this script: each way takes half of RTT-MS, a new connection one whole RTT-MS more, and
@@ -20,7 +20,10 @@ counted; medians are printed. The limits, of medians:
 
 Ceph and the proxy use the same cores as we do; what they used is printed, and with it `shared`: the wall that all their and
 our CPU time would take on all cores of this machine if nothing waited. Where that is above the limit, the machine is too
-small to tell, and the script says so. Exit code: 0 if all limits are kept. Needs Linux, strace, and what ceph.sh installs.
+small to tell, and the script says so. With `--apart` we have the first half of the cores, also for the run to a folder, and
+Ceph and the proxy the other half, as if the store were another machine: what their work takes from the cores and caches
+that ours runs on is not counted as ours. Exit code: 0 if all limits are kept. Needs Linux, strace, and what ceph.sh
+installs.
 """
 
 import argparse
@@ -49,6 +52,18 @@ QUEUE = 0.05
 BUCKET = "fieldglow-test"
 # Calls that make files or put bytes into them; sends to a socket are told apart by the name strace prints for it.
 CALLS = "openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,sendfile,copy_file_range,fallocate,ftruncate,rename,renameat,renameat2,memfd_create"
+
+
+def halves():
+    """The cores this process may use, as two sets."""
+    cores = sorted(os.sched_getaffinity(0))
+    middle = max(1, len(cores) // 2)
+    return set(cores[:middle]), set(cores[middle:])
+
+
+def on(cores):
+    """What puts a process that is about to begin on some cores."""
+    return {"preexec_fn": lambda: os.sched_setaffinity(0, cores)} if cores else {}
 
 
 def load_compare():
@@ -110,8 +125,10 @@ async def pump(reader, writer, link, first_delay):
         await delivery
 
 
-def proxy(listener, port, bytes_per_second, rtt, pipe):
+def proxy(listener, port, bytes_per_second, rtt, cores, pipe):
     """Serves until it is told to end, then says what it carried up and down."""
+    if cores:
+        os.sched_setaffinity(0, cores)
 
     async def serve():
         up, down = Link(bytes_per_second, rtt / 2), Link(bytes_per_second, rtt / 2)
@@ -137,11 +154,11 @@ def proxy(listener, port, bytes_per_second, rtt, pipe):
 
 
 @contextlib.contextmanager
-def behind(port, megabytes_per_second, rtt, carried):
+def behind(port, megabytes_per_second, rtt, cores, carried):
     """A proxy before a port: its own port; `carried` is filled in at the end."""
     listener = socket.create_server(("127.0.0.1", 0))
     near, far = multiprocessing.Pipe()
-    arguments = (listener, port, megabytes_per_second * 1e6, rtt, far)
+    arguments = (listener, port, megabytes_per_second * 1e6, rtt, cores, far)
     process = multiprocessing.get_context("fork").Process(target=proxy, args=arguments, daemon=True)
     process.start()
     try:
@@ -162,10 +179,14 @@ class Ceph:
 
     script = ROOT / "scripts/servers/ceph.sh"
 
+    def __init__(self, cores):
+        self.cores = cores
+
     def __enter__(self):
         free = subprocess.run([ROOT / "scripts/servers/free-port.sh"], capture_output=True, text=True, check=True)
         self.port = int(free.stdout)
-        said = subprocess.run([self.script, "start", str(self.port)], stdout=subprocess.PIPE, text=True, check=True)
+        start = [self.script, "start", str(self.port)]
+        said = subprocess.run(start, stdout=subprocess.PIPE, text=True, check=True, **on(self.cores))
         self.environment = dict(word.split("=", 1) for word in said.stdout.split())
         servers = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "servers/ceph/run"
         self.pids = [int(p.read_text()) for p in servers.glob("*.pid")]
@@ -200,6 +221,8 @@ class Remote(compare.Bench):
         head = 'schema = 1\nname = "bench"\n[radiometry]\nlevel = "toa"\n[geometry]\nmode = "native"\n'
         self.pipeline.write_text(head + compare.PRODUCTS)
         self.report = self.work / "remote.json"
+        self.ours, self.theirs = halves() if self.args.apart else (None, None)
+        self.args.threads = self.args.threads or len(self.ours or os.sched_getaffinity(0))
 
     def command(self, output):
         a = self.args
@@ -207,7 +230,7 @@ class Remote(compare.Bench):
                 "--threads", a.threads, "--memory", a.memory, "--report", self.report]
 
     def run(self, output, env):
-        figures = compare.measured(self.command(output), self.log, env=env)
+        figures = compare.measured(self.command(output), self.log, env=env, **on(self.ours))
         report = json.loads(self.report.read_text())
         stages = report["totals"]["stage_seconds"]
         store = report["store"]
@@ -220,12 +243,12 @@ class Remote(compare.Bench):
         return self.run(out, dict(os.environ))
 
     def remote(self, link=None):
-        with Ceph() as ceph:
+        with Ceph(self.theirs) as ceph:
             carried = {}
             if link is None:
                 figures = self.run(f"s3://{BUCKET}/remote", ceph.at(ceph.port))
             else:
-                with behind(ceph.port, link, self.args.rtt_ms / 1e3, carried) as port:
+                with behind(ceph.port, link, self.args.rtt_ms / 1e3, self.theirs, carried) as port:
                     figures = self.run(f"s3://{BUCKET}/remote", ceph.at(port))
             return figures | {"server_cpu": ceph.used() - ceph.used_before, **{f"proxy_{k}": v for k, v in carried.items()}}
 
@@ -245,7 +268,7 @@ class Remote(compare.Bench):
         out = self.work / "remote_local"
         shutil.rmtree(out, ignore_errors=True)
         seen = self.traced(out, dict(os.environ))
-        with Ceph() as ceph:
+        with Ceph(self.theirs) as ceph:
             return {"folder": seen, "store": self.traced(f"s3://{BUCKET}/remote", ceph.at(ceph.port))}
 
 
@@ -299,7 +322,7 @@ def median(runs):
 
 
 def limits(results, temporary, cores):
-    """Lines of (what, found, limit, kept, remark)."""
+    """Lines of (what, found, limit, kept, remark); `cores` are those that we share with Ceph and the proxy, if any."""
     local = results["folder"]
     found = []
     for name, r in results.items():
@@ -309,10 +332,12 @@ def limits(results, temporary, cores):
         if "link" in r:
             transfer = max(r["proxy_up"], r["proxy_down"]) / (r["link"] * 1e6)
             floor = max(local["wall"], transfer)
-            shared = (r["cpu"] + r["server_cpu"] + r["proxy_cpu"]) / cores
-            remark = f"compute {local['wall']:.1f} s, transfer {transfer:.1f} s, shared {shared:.1f} s"
-            if r["wall"] > WALL_LIMIT * floor and shared > WALL_LIMIT * floor:
-                remark += "; this machine is too small to tell"
+            remark = f"compute {local['wall']:.1f} s, transfer {transfer:.1f} s"
+            if cores:
+                shared = (r["cpu"] + r["server_cpu"] + r["proxy_cpu"]) / cores
+                remark += f", shared {shared:.1f} s"
+                if r["wall"] > WALL_LIMIT * floor and shared > WALL_LIMIT * floor:
+                    remark += "; this machine is too small to tell"
             found.append((f"wall over max(compute, transfer), {name}", r["wall"] / floor, WALL_LIMIT, remark))
     lines = [(what, value, limit, value <= limit, remark) for what, value, limit, remark in found]
     if temporary:
@@ -343,12 +368,15 @@ def main():
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--links", default="40,100,200", type=lambda t: [float(x) for x in t.split(",")])
     parser.add_argument("--rtt-ms", type=float, default=50)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, help="default: as many as we have cores")
     parser.add_argument("--memory", default="2GiB")
+    parser.add_argument("--apart", action="store_true", help="Ceph and the proxy have cores of their own")
     parser.add_argument("--fieldglow", default=str(ROOT / "target/release/fieldglow"))
     parser.add_argument("--no-trace", action="store_true")
     parser.add_argument("--json", type=Path)
     a = parser.parse_args()
+    if a.apart and len(os.sched_getaffinity(0)) < 2:
+        sys.exit("--apart needs two cores")
     bench = Remote(a)
     bench.prepare()
     ways = {"folder": bench.local, "Ceph": bench.remote}
@@ -364,7 +392,7 @@ def main():
     results = {name: median(r) for name, r in runs.items()}
     temporary = None if a.no_trace else bench.temporary()
     differ = sorted({r["written"] for r in results.values()})
-    lines = limits(results, temporary, os.cpu_count())
+    lines = limits(results, temporary, 0 if a.apart else os.cpu_count())
     table(results)
     print()
     for what, value, limit, kept, remark in lines:
@@ -378,7 +406,7 @@ def main():
         total = sum(r["stages"].values())
         print(f"core time, {name}: " + ", ".join(f"{k} {v:.2f} s ({100 * v / total:.0f} %)" for k, v in r["stages"].items()))
     if a.json:
-        out = {"rtt_ms": a.rtt_ms, "pairs": a.pairs, "cores": os.cpu_count(), "results": results, "runs": runs,
+        out = {"rtt_ms": a.rtt_ms, "pairs": a.pairs, "cores": os.cpu_count(), "apart": a.apart, "threads": a.threads, "results": results, "runs": runs,
                "temporary": temporary, "limits": [dict(zip(("what", "value", "limit", "kept", "remark"), l)) for l in lines]}
         a.json.write_text(json.dumps(out, indent=1) + "\n")
     if len(differ) > 1:
