@@ -7,7 +7,8 @@ use crate::linear::Linear;
 use crate::quantize::{Rounding, single};
 use crate::simd::vectorized;
 
-/// Samples of a piece: NDVI takes 54 µs for 65,536 of them, and 63 µs in pieces of 256.
+/// Samples of a piece. NDVI takes 65 to 77 µs for 65,536 of them, with what it is written down as, and 71 µs in pieces of 256,
+/// of which many bands and registers would fill the cache.
 const PIECE: usize = 64;
 
 /// What a step reads.
@@ -80,24 +81,25 @@ impl Out<'_> {
 
     /// Writes down the values of a piece that begins `from` samples in; returns how many were clipped.
     #[inline(always)]
-    fn put(&mut self, value: Source<'_>, from: usize, states: &mut [u16]) -> u64 {
-        #[inline(always)]
-        fn each<T>(value: Source<'_>, to: &mut [T], f: impl Fn(f64) -> T) {
-            match value {
-                Source::Piece(piece) => to.iter_mut().zip(piece).for_each(|(to, v)| *to = f(*v)),
-                Source::Constant(c) => to.iter_mut().for_each(|to| *to = f(c)),
-                Source::Target => {}
-            }
-        }
+    fn put(&mut self, values: &Piece, from: usize, states: &mut [u16]) -> u64 {
         let range = from..from + states.len();
         match self {
-            Out::Doubles(to) => each(value, &mut to[range], |v| if v.is_finite() { v } else { f64::NAN }),
-            Out::Singles(to) => each(value, &mut to[range], single),
+            Out::Doubles(to) => {
+                for (to, v) in to[range].iter_mut().zip(values) {
+                    *to = if v.is_finite() { *v } else { f64::NAN };
+                }
+            }
+            Out::Singles(to) => {
+                for (to, v) in to[range].iter_mut().zip(values) {
+                    *to = single(*v);
+                }
+            }
             Out::Steps(rounding, to) => {
                 let mut rounded = [0.0; PIECE];
-                let rounded = &mut rounded[..range.len()];
-                each(value, rounded, |v| rounding.round(v));
-                return rounding.put(rounded, &mut to[range], states);
+                for (r, v) in rounded.iter_mut().zip(values) {
+                    *r = rounding.round(*v);
+                }
+                return rounding.put(&rounded[..range.len()], &mut to[range], states);
             }
         }
         0
@@ -162,12 +164,11 @@ pub fn evaluate(
                         run(step, planes, registers);
                     }
                     done = outcome.after;
-                    let value = match outcome.value {
-                        Operand::Input(k) => Source::Piece(&planes[k]),
-                        Operand::Register(k) => Source::Piece(&registers[k]),
-                        Operand::Constant(c) => Source::Constant(c),
+                    clipped += match outcome.value {
+                        Operand::Input(k) => out.put(&planes[k], from, states),
+                        Operand::Register(k) => out.put(&registers[k], from, states),
+                        Operand::Constant(c) => out.put(&[c; PIECE], from, states),
                     };
-                    clipped += out.put(value, from, states);
                 }
             }
         },

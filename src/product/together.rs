@@ -68,19 +68,15 @@ fn in_registers(values: &[Value], mut outcomes: Vec<Outcome>) -> (Vec<Step>, Vec
     let mut last_read = vec![0; values.len()];
     let mut read = |operand, at: usize| {
         if let Operand::Register(value) = operand {
-            last_read[value] = at;
+            last_read[value] = at.max(last_read[value]);
         }
     };
-    let mut written = outcomes.iter().peekable();
     for (at, (_, a, b)) in values.iter().enumerate() {
-        // What is there after so many steps is written down before the next one.
-        while let Some(outcome) = written.next_if(|o| o.after <= at) {
-            read(outcome.value, outcome.after);
-        }
         read(*a, at);
         read(*b, at);
     }
-    written.for_each(|outcome| read(outcome.value, outcome.after));
+    // What is there after so many steps is written down before the next one.
+    outcomes.iter().for_each(|outcome| read(outcome.value, outcome.after));
     let mut holds: Vec<Option<usize>> = Vec::new();
     let mut register = vec![0; values.len()];
     let placed = |operand, register: &[usize]| match operand {
