@@ -406,8 +406,9 @@ def main():
         total = sum(r["stages"].values())
         print(f"core time, {name}: " + ", ".join(f"{k} {v:.2f} s ({100 * v / total:.0f} %)" for k, v in r["stages"].items()))
     if a.json:
-        out = {"rtt_ms": a.rtt_ms, "pairs": a.pairs, "cores": os.cpu_count(), "apart": a.apart, "threads": a.threads, "results": results, "runs": runs,
-               "temporary": temporary, "limits": [dict(zip(("what", "value", "limit", "kept", "remark"), l)) for l in lines]}
+        out = {"rtt_ms": a.rtt_ms, "pairs": a.pairs, "cores": os.cpu_count(), "apart": a.apart, "threads": a.threads,
+               "results": results, "runs": runs, "temporary": temporary,
+               "limits": [dict(zip(("what", "value", "limit", "kept", "remark"), l)) for l in lines]}
         a.json.write_text(json.dumps(out, indent=1) + "\n")
     if len(differ) > 1:
         sys.exit(f"the runs did not write the same number of bytes: {differ}")
