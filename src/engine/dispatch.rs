@@ -14,7 +14,7 @@ use super::group::{Grouping, groups};
 use super::plan::ScenePlan;
 use super::report::{self, Failure, Outcome, Progress, RunReport, SceneOutcome, StoreReport, Totals};
 use super::select::{Area, Shard};
-use super::sequencer::{Message, Probe, Published, Sequencer, UnitDone};
+use super::sequencer::{self, FileMade, Message, Probe, Published, UnitDone};
 use super::stop::Stop;
 use super::task::Task;
 use super::upon::Upon;
@@ -142,7 +142,7 @@ pub fn run(
         let _ = std::thread::Builder::new().name("probe".into()).spawn_scoped(scope, || probe.is_writable());
         std::thread::Builder::new()
             .name("sequencer".into())
-            .spawn_scoped(scope, move || Sequencer::new(probe, lender, progress, cancelled).run(&messages))
+            .spawn_scoped(scope, move || sequencer::run(probe, lender, progress, cancelled, &messages))
             .map_err(|source| EngineError::Threads { what: "the sequencer", source })?;
         let dispatcher = Dispatcher { store, options, progress, budget: &budget, pool: &pool, to_sequencer, flight };
         for given in scenes {
@@ -416,7 +416,7 @@ impl Dispatcher<'_> {
             if self.flight.is_cancelled() {
                 break;
             }
-            let (working, output) = task.cell.plan.unit_bytes(task.layer, task.window);
+            let (working, output) = task.cell.plan.unit_bytes(task.cell.cell(), task.layer, task.window);
             let mut working = self.budget.reserve(working + output);
             let output = working.split(output);
             self.flight.take_off(most);
@@ -428,20 +428,17 @@ impl Dispatcher<'_> {
         let flight = Arc::clone(&self.flight);
         let to_sequencer = self.to_sequencer.clone();
         self.pool.spawn(move || {
-            let result = (!flight.is_cancelled()).then(|| task.run(&flight));
+            // The sequencer outlives all tasks; should it have failed, there is nobody to tell.
+            let send = |message| drop(to_sequencer.send(message));
+            let (serial, unit) = (task.cell.serial, task.unit);
+            let deliver = |made| send(Message::File(Box::new(FileMade { serial, unit, made })));
+            let result = (!flight.is_cancelled()).then(|| task.run(&flight, &deliver));
             drop(working);
             if matches!(result, Some(Err(_))) {
                 flight.cancelled.store(true, Ordering::Relaxed);
             }
-            let done = UnitDone {
-                serial: task.cell.serial,
-                unit: task.unit,
-                window: task.window,
-                result,
-                reservation: output,
-            };
-            // The sequencer outlives all tasks; should it have failed, there is nobody to tell.
-            let _ = to_sequencer.send(Message::Unit(Box::new(done)));
+            let done = UnitDone { serial, unit, window: task.window, result, reservation: output };
+            send(Message::Unit(Box::new(done)));
             drop(task);
             flight.land();
         });

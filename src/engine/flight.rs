@@ -71,18 +71,20 @@ impl Flight {
         self.state().ends
     }
 
-    /// Waits for the seat of a worker that gets no unit any more; none if it `is_over` before.
-    pub fn seat(&self, is_over: impl Fn() -> bool) -> Option<Seat<'_>> {
-        let waits = |s: &mut State| !is_over() && (!s.ends || s.units + s.helpers >= self.workers);
+    /// Waits for the seat of a worker that gets no unit any more, as long as there is a `wish`: `Some(true)` when there is
+    /// something to do on it, `Some(false)` when there may be, and none when that is over.
+    pub fn seat(&self, wish: impl Fn() -> Option<bool>) -> Option<Seat<'_>> {
+        let waits = |s: &mut State| {
+            let is_taken = !s.ends || s.units + s.helpers >= self.workers;
+            wish().is_some_and(|now| !now || is_taken)
+        };
         let mut state = self.changed.wait_while(self.state(), waits).unwrap_or_else(PoisonError::into_inner);
-        if is_over() {
-            return None;
-        }
+        wish()?;
         state.helpers += 1;
         Some(Seat(self))
     }
 
-    /// Has those who wait for a seat look again whether it is over.
+    /// Has those who wait for a seat look again what is wished.
     pub fn wake(&self) {
         drop(self.state());
         self.changed.notify_all();
@@ -103,8 +105,8 @@ mod tests {
     #[test]
     fn seats_are_those_of_workers_without_a_unit_once_all_units_fly() {
         let flight = Flight::new(3, Stop::default());
-        let over = AtomicBool::new(false);
-        let seat = || flight.seat(|| over.load(Ordering::Relaxed));
+        let (over, has_job) = (AtomicBool::new(false), AtomicBool::new(false));
+        let seat = || flight.seat(|| (!over.load(Ordering::Relaxed)).then(|| has_job.load(Ordering::Relaxed)));
         (0..2).for_each(|_| flight.take_off(9));
         assert!(!flight.ends());
         // What is found is looked at when no thread waits any more: a test that fails is to end, too.
@@ -116,6 +118,10 @@ mod tests {
             let first = scope.spawn(seat);
             let mut waited = vec![waits(&first)];
             scope.spawn(|| flight.wait_for_all());
+            // A seat is there, but nothing to do on it.
+            waited.push(waits(&first));
+            has_job.store(true, Ordering::Relaxed);
+            flight.wake();
             let first = first.join().unwrap();
             // All three work: the next seat is that of whoever lands or stands up first.
             let second = scope.spawn(seat);
@@ -134,7 +140,7 @@ mod tests {
             flight.land();
             (waited, seated)
         });
-        assert_eq!((waited, seated), (vec![true; 4], [true, true, false]));
+        assert_eq!((waited, seated), (vec![true; 5], [true, true, false]));
         assert!(flight.ends());
         flight.take_off(9);
         assert!(!flight.ends());

@@ -9,8 +9,9 @@ use fieldglow_kernels::lights::Lights;
 use fieldglow_kernels::stats::{FloatStats, IntegerStats, add_interleaved};
 
 use super::cell::OpenCell;
-use super::unit::{Output, Stats};
-use crate::cog::{Codecs, CogError, Draft, Encoder, Rows, TileIndex};
+use super::report::StageSeconds;
+use super::unit::{Made, Stats};
+use crate::cog::{Codecs, CogError, Draft, EncodedTile, Encoder, Rows, TileIndex};
 use crate::error::Result;
 use crate::grid::Window;
 use crate::picture;
@@ -25,6 +26,18 @@ pub struct Tools {
     buffers: Buffers,
     /// Two coarser levels of a unit, one made from the other.
     levels: (RawTile, RawTile),
+}
+
+impl Tools {
+    /// Compresses a tile.
+    ///
+    /// # Errors
+    /// Those of the encoder.
+    pub fn compress(&mut self, encoder: &Encoder, draft: Draft) -> Result<EncodedTile> {
+        let (tile, buffer) = encoder.finish(draft, &mut self.codecs)?;
+        self.buffers.give(buffer);
+        Ok(tile)
+    }
 }
 
 /// Buffers of tiles, of whatever sizes.
@@ -51,6 +64,8 @@ pub struct Fold {
     kept: RawTile,
     /// Tiles of a row of tiles at full resolution.
     drafts: Vec<Draft>,
+    /// Tiles of the rows before.
+    tiles: Vec<EncodedTile>,
     integers: Vec<IntegerStats>,
     floats: Vec<FloatStats>,
     lights: Vec<Lights>,
@@ -76,6 +91,7 @@ impl Fold {
             strip: product.raw_tile(0, 0),
             kept: product.raw_tile(0, 0),
             drafts: Vec::new(),
+            tiles: Vec::new(),
             integers: Vec::new(),
             floats: Vec::new(),
             lights: Vec::new(),
@@ -92,6 +108,7 @@ impl Fold {
             _ => self.kept.reshape(&like, rows.div_ceil(2), cols.div_ceil(2)),
         }
         self.drafts.clear();
+        self.tiles.clear();
         self.integers.clear();
         self.floats.clear();
         match at.product.encoding {
@@ -103,27 +120,38 @@ impl Fold {
         self.lights.clear();
     }
 
+    /// Bytes of a pixel of the file, before compression.
+    pub fn pixel_bytes(&self) -> usize {
+        self.strip.bands * self.strip.samples.size()
+    }
+
     /// Takes the strip as rows `top..` of the unit. Strips start at even rows.
     ///
     /// # Errors
     /// Those of the encoder.
-    pub fn take_strip(&mut self, at: &Place<'_>, top: usize, tools: &mut Tools, out: &mut Output) -> Result<()> {
+    pub fn take_strip(
+        &mut self,
+        at: &Place<'_>,
+        top: usize,
+        tools: &mut Tools,
+        seconds: &mut StageSeconds,
+    ) -> Result<()> {
         let started = Instant::now();
         self.count(at.product);
         if at.cell.levels(at.file) == 1 {
             self.kept.copy(&self.strip, ((0, 0), (top, 0)), (self.strip.rows, self.strip.cols));
-            out.seconds.fold += started.elapsed().as_secs_f64();
+            seconds.fold += started.elapsed().as_secs_f64();
             return Ok(());
         }
         halve_into(&self.strip, at.product.encoding.overview_rule(), &mut self.kept, top / 2);
         let folded = Instant::now();
-        out.seconds.fold += (folded - started).as_secs_f64();
+        seconds.fold += (folded - started).as_secs_f64();
         let encoder = at.cell.encoder(at.file);
         let tile = encoder.tile();
         let (mut row, end) = (at.unit.row as usize + top, at.unit.row as usize + top + self.strip.rows);
         let mut done = 0;
         while row < end {
-            self.compress(at, tools, out)?;
+            self.compress(at, tools)?;
             let rows = (end - row).min(tile - row % tile);
             for (k, col) in (0..self.strip.cols).step_by(tile).enumerate() {
                 if k == self.drafts.len() {
@@ -134,38 +162,35 @@ impl Fold {
             }
             (row, done) = (row + rows, done + rows);
         }
-        out.seconds.encode += folded.elapsed().as_secs_f64();
+        seconds.encode += folded.elapsed().as_secs_f64();
         Ok(())
     }
 
     /// Compresses the row of tiles whose rows have all come, if it is one.
-    fn compress(&mut self, at: &Place<'_>, tools: &mut Tools, out: &mut Output) -> Result<()> {
+    fn compress(&mut self, at: &Place<'_>, tools: &mut Tools) -> Result<()> {
         if self.drafts.first().is_some_and(|d| d.missing() == 0) {
             for draft in self.drafts.drain(..) {
-                let (tile, buffer) = at.cell.encoder(at.file).finish(draft, &mut tools.codecs)?;
-                tools.buffers.give(buffer);
-                out.tiles.push((at.file, tile));
+                self.tiles.push(tools.compress(at.cell.encoder(at.file), draft)?);
             }
         }
         Ok(())
     }
 
-    /// Gives the statistics of the strips to `out`.
-    pub fn sum_up(&mut self, out: &mut Output) {
-        let integers = self.integers.iter().copied().map(Stats::Integer);
-        out.stats.push(integers.chain(self.floats.iter().copied().map(Stats::Float)).collect());
-        out.lights.push(std::mem::take(&mut self.lights));
-    }
-
-    /// Compresses what the strips left, and takes the unit's share of every level that was kept. What else is made of the
-    /// unit does not matter here: another thread may do it.
+    /// Takes the unit's share of every level that was kept, and gives what the unit made of the file, `valid` pixels of which
+    /// are, with the tiles that are still to be compressed. What else is made of the unit does not matter here: another thread
+    /// may do it.
     ///
     /// # Errors
     /// Those of the encoder, and of pictures.
-    pub fn end(&mut self, at: &Place<'_>, tools: &mut Tools, out: &mut Output) -> Result<()> {
-        let started = Instant::now();
-        self.compress(at, tools, out)?;
-        out.seconds.encode += started.elapsed().as_secs_f64();
+    pub fn close(
+        &mut self,
+        at: &Place<'_>,
+        valid: u64,
+        tools: &mut Tools,
+        seconds: &mut StageSeconds,
+    ) -> Result<(Made, Vec<Draft>)> {
+        let mut drafts = std::mem::take(&mut self.drafts);
+        let mut picture = None;
         let levels = at.cell.levels(at.file);
         let first = usize::from(levels > 1);
         let Tools { codecs, buffers, levels: (finer, coarser) } = tools;
@@ -178,16 +203,13 @@ impl Fold {
             at.cell.assembly(at.file).add(&share, |(level, row, col), tile| -> Result<()> {
                 let started = Instant::now();
                 let encoder = at.cell.encoder(at.file);
-                let index = TileIndex { level, row, col };
-                let mut draft = encoder.start(index, buffers.take(encoder))?;
+                let mut draft = encoder.start(TileIndex { level, row, col }, buffers.take(encoder))?;
                 fill(encoder, &mut draft, tile.pixels, (tile.row, tile.col), tile.rows, codecs)?;
-                let (encoded, buffer) = encoder.finish(draft, codecs)?;
-                buffers.give(buffer);
-                out.tiles.push((at.file, encoded));
+                drafts.push(draft);
                 encoding += started.elapsed().as_secs_f64();
                 // The coarsest level is a single tile: small enough to be looked at.
                 if let Some((shape, style)) = at.cell.picture(at.file).filter(|_| level + 1 == levels) {
-                    out.pictures.push((at.file, picture::png(tile.pixels, shape, style)?));
+                    picture = Some(picture::png(tile.pixels, shape, style)?);
                 }
                 Ok(())
             })?;
@@ -196,10 +218,13 @@ impl Fold {
                 halve_into(pixels, at.product.encoding.overview_rule(), coarser, 0);
                 std::mem::swap(&mut finer, &mut coarser);
             }
-            out.seconds.fold += started.elapsed().as_secs_f64() - encoding;
-            out.seconds.encode += encoding;
+            seconds.fold += started.elapsed().as_secs_f64() - encoding;
+            seconds.encode += encoding;
         }
-        Ok(())
+        let integers = self.integers.iter().copied().map(Stats::Integer);
+        let stats = integers.chain(self.floats.iter().copied().map(Stats::Float)).collect();
+        let (tiles, lights) = (std::mem::take(&mut self.tiles), std::mem::take(&mut self.lights));
+        Ok((Made { file: at.file, tiles, stats, lights, picture, valid }, drafts))
     }
 
     /// Adds the strip to the statistics.

@@ -3,13 +3,15 @@
 //! Invariants:
 //!
 //! - The **dispatcher** (the calling thread) admits units row by row and alone waits for memory. **Workers** never wait for
-//!   another task, the network, or a lock held across I/O. One **sequencer** thread owns all files that are being written.
+//!   another task, the network, or a lock held across I/O. One **sequencer** thread owns all files that lack tiles; files that
+//!   have them all are completed by **finishers**, once all pixels of their cell are made: a cell that fails leaves no file.
 //! - An item that stands in storage points to files that stand there whole: it is written after all of them, and nothing
 //!   is decided by listing.
 //! - Bytes do not depend on threads, budget or order.
 
 pub mod budget;
 mod cell;
+mod closing;
 mod dispatch;
 mod documents;
 mod flight;
@@ -20,6 +22,7 @@ mod locate;
 mod look;
 mod night;
 pub mod plan;
+mod publication;
 mod publish;
 pub mod register;
 mod remote;

@@ -1,6 +1,6 @@
 //! What will be done with a scene, before anything is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fieldglow_kernels::resample::Kernel;
@@ -309,14 +309,18 @@ impl ScenePlan {
         if self.crs.is_geographic() { layer.pixel * METERS_PER_DEGREE } else { layer.pixel_m }
     }
 
-    /// Bytes of a unit: while it is computed, and of its results.
-    pub fn unit_bytes(&self, layer: usize, unit: Window) -> (u64, u64) {
+    /// Bytes of a unit of a cell: while it is computed, and of its results.
+    pub fn unit_bytes(&self, cell: &Cell, layer: usize, unit: Window) -> (u64, u64) {
+        let Lattice { rows, cols, .. } = cell.lattices[layer];
         let layer = &self.layers[layer];
         let kernel = self.pipeline.geometry.resampling.kernel();
         let (working, output) = layer.unit_bytes(unit, &layer.source_pixels(&self.scene, unit, kernel));
         let tile = |p: &Product| p.bands() * p.encoding.sample_bytes() * TILE * TILE;
-        let tile = layer.products.iter().map(tile).max().unwrap_or(0);
-        let codec = super::publish::compression(&self.pipeline).context_bytes(tile);
+        let tiles: BTreeSet<usize> = layer.products.iter().map(tile).collect();
+        let codec = super::publish::compression(&self.pipeline).context_bytes(tiles.last().copied().unwrap_or(0));
+        // Of the file that is being closed, one tile of each coarser level, in buffers for tiles of its size. The first is
+        // counted with the unit.
+        let closing = cog::Layout::new(rows, cols, TILE).levels.len().saturating_sub(2) * tiles.iter().sum::<usize>();
         let unit = layer.low_pass.as_ref().filter(|low| low.in_pass > 0).map_or(unit, |low| low.located(unit));
         let heights = match &self.terrain {
             Terrain::Dem { heights, hides, .. } => {
@@ -332,7 +336,7 @@ impl ScenePlan {
             }
             _ => 0,
         };
-        (working + codec + heights, output)
+        (working + codec + closing as u64 + heights, output)
     }
 
     /// The smallest budget the scene can be made with.
@@ -354,7 +358,7 @@ impl ScenePlan {
 
     fn largest_unit_bytes_of(&self, cell: &Cell) -> u64 {
         let units = (0..self.layers.len()).flat_map(|l| cell.units(l).into_iter().map(move |u| (l, u)));
-        units.map(|(l, u)| self.unit_bytes(l, u)).map(|(a, b)| a + b).max().unwrap_or(0)
+        units.map(|(l, u)| self.unit_bytes(cell, l, u)).map(|(a, b)| a + b).max().unwrap_or(0)
     }
 
     /// Bytes of the first look.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::cell::OpenCell;
 use super::plan::{Input, Layer, Placement, ScenePlan, Terrain};
-use super::{look, night};
+use super::{locate, look, night};
 use crate::calibrate::Level;
 use crate::catalog::{
     self, Angles, AssetRecord, BandRecord, BitField, ClassRecord, Expression, ItemRecord, Link, Parent, Processing,
@@ -18,7 +18,7 @@ use crate::cog::{BandSpec, BandStatistics, BigTiff, Color, Compression, Predicto
 use crate::config::{Codec, Mode, Pipeline, Resampling};
 use crate::error::{Error, Result};
 use crate::grid::cell::Lattice;
-use crate::grid::{Crs, PointTransform, nearest_turn};
+use crate::grid::{Crs, nearest_turn};
 use crate::product::{Encoding, Product, Program, qa};
 use crate::scene::{Processed, Role};
 use crate::store::{Store, Stored};
@@ -47,17 +47,17 @@ pub struct FileRecord {
     pub outline: Vec<(f64, f64)>,
 }
 
-/// Layer and product of a file of a cell.
-pub fn product_of(plan: &ScenePlan, file: usize) -> (&Layer, usize) {
+/// Positions of the layer of a file of a cell, and of its product there.
+pub fn product_of(plan: &ScenePlan, file: usize) -> (usize, usize) {
     let mut left = file;
-    for layer in &plan.layers {
+    for (l, layer) in plan.layers.iter().enumerate() {
         if left < layer.products.len() {
-            return (layer, left);
+            return (l, left);
         }
         left -= layer.products.len();
     }
     // Files are numbered from the layers themselves.
-    (&plan.layers[0], 0)
+    (0, 0)
 }
 
 /// How tiles are compressed.
@@ -189,7 +189,7 @@ pub fn unwrap(points: &mut [(f64, f64)]) {
 
 /// Map coordinates as longitude and latitude.
 pub fn geographic(crs: &Crs, points: &[(f64, f64)]) -> Result<Vec<(f64, f64)>> {
-    let transform = PointTransform::new(crs, &Crs::wgs84())?;
+    let transform = locate::transform(crs, &Crs::wgs84())?;
     let (mut x, mut y): (Vec<f64>, Vec<f64>) = points.iter().copied().unzip();
     transform.apply(&mut x, &mut y)?;
     Ok(x.into_iter().zip(y).collect())

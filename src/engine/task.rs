@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cell::OpenCell;
 use super::flight::Flight;
+use super::unit::Deliver;
 use super::{EngineError, unit};
 use crate::error::{Result, ResultExt};
 use crate::grid::Window;
@@ -34,8 +35,9 @@ impl Task {
     }
 
     /// Computes it; a panic becomes an error.
-    pub fn run(&self, flight: &Flight) -> Result<unit::Output> {
-        let attempt = catch_unwind(AssertUnwindSafe(|| unit::compute(&self.cell, self.layer, self.window, flight)));
+    pub fn run(&self, flight: &Flight, deliver: Deliver<'_>) -> Result<unit::Output> {
+        let compute = || unit::compute(&self.cell, (self.layer, self.window), flight, deliver);
+        let attempt = catch_unwind(AssertUnwindSafe(compute));
         let result = attempt.unwrap_or_else(|panic| {
             let what = panic
                 .downcast_ref::<String>()

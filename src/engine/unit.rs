@@ -2,8 +2,7 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
-use std::panic::resume_unwind;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use fieldglow_kernels::lights::Lights;
@@ -13,6 +12,7 @@ use fieldglow_kernels::stats::{FloatStats, IntegerStats};
 use geo::{ConvexHull, Coord, LineString, MultiPoint, Point};
 
 use super::cell::OpenCell;
+use super::closing::Closing;
 use super::flight::Flight;
 use super::fold::{Fold, Place, Tools};
 use super::locate::{Located, UnitLocated};
@@ -37,21 +37,28 @@ pub enum Stats {
     Float(FloatStats),
 }
 
-/// What a unit made.
+/// What a unit made of one file.
+#[derive(Debug)]
+pub struct Made {
+    /// Number of the file in its cell.
+    pub file: usize,
+    /// Compressed tiles.
+    pub tiles: Vec<EncodedTile>,
+    /// Statistics, band by band.
+    pub stats: Vec<Stats>,
+    /// Sums of lights, band by band; none for products that show no lights.
+    pub lights: Vec<Lights>,
+    /// What shows the whole file, if this was the last of it.
+    pub picture: Option<Vec<u8>>,
+    /// Pixels of the unit that are valid in at least one band of the layer.
+    pub valid: u64,
+}
+
+/// What else is known of a unit.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// Compressed tiles and the files they belong to.
-    pub tiles: Vec<(usize, EncodedTile)>,
-    /// Statistics by product of the layer, band by band.
-    pub stats: Vec<Vec<Stats>>,
-    /// Sums of lights by product of the layer, band by band; none for products that show no lights.
-    pub lights: Vec<Vec<Lights>>,
-    /// Pictures and the files they show.
-    pub pictures: Vec<(usize, Vec<u8>)>,
     /// Outline of the valid pixels, in pixels of the cell (col, row), convex.
     pub hull: Vec<Coord<f64>>,
-    /// Pixels valid in at least one band.
-    pub valid: u64,
     /// Values clipped to fit.
     pub clipped: u64,
     /// Values sharpened less than their ratio asks for.
@@ -125,19 +132,26 @@ impl Default for Strip {
     }
 }
 
-/// Computes unit `window` of layer `layer` of a cell; workers that have no unit help.
-pub fn compute(cell: &OpenCell, layer: usize, window: Window, flight: &Flight) -> Result<Output> {
-    BENCH.with_borrow_mut(|(bench, folds, tools)| compute_with(bench, folds, tools, cell, layer, window, flight))
+/// Takes what was made of a file, from whichever thread made it.
+pub type Deliver<'a> = &'a (dyn Fn(Made) + Sync);
+
+/// Computes unit `window` of layer `layer` of a cell; workers that have no unit help. Each file is delivered as soon as the
+/// unit's share of it is done.
+pub fn compute(
+    cell: &OpenCell,
+    (layer, window): (usize, Window),
+    flight: &Flight,
+    deliver: Deliver<'_>,
+) -> Result<Output> {
+    BENCH.with_borrow_mut(|bench| compute_with(bench, cell, (layer, window), flight, deliver))
 }
 
 fn compute_with(
-    bench: &mut Bench,
-    folds: &mut Vec<Fold>,
-    tools: &mut Tools,
+    (bench, folds, tools): &mut (Bench, Vec<Fold>, Tools),
     cell: &OpenCell,
-    layer: usize,
-    window: Window,
+    (layer, window): (usize, Window),
     flight: &Flight,
+    deliver: Deliver<'_>,
 ) -> Result<Output> {
     let mut out = Output::default();
     let l = &cell.plan.layers[layer];
@@ -148,7 +162,7 @@ fn compute_with(
     folds.truncate(l.products.len());
     folds.extend(l.products.iter().skip(folds.len()).map(Fold::new));
     folds.iter_mut().enumerate().for_each(|(k, fold)| fold.begin(&place(k)));
-    let mut points = Vec::new();
+    let (mut points, mut valid) = (Vec::new(), 0);
     for top in (0..window.rows).step_by(STRIP_ROWS) {
         let rows = STRIP_ROWS.min(window.rows - top);
         let read_before = out.seconds.read;
@@ -162,80 +176,15 @@ fn compute_with(
         let counts = product::evaluate(&l.products, &l.together, &mut strip.block, strips, &mut strip.product);
         out.clipped += counts.clipped;
         out.held += counts.held;
-        out.valid += outline(&strip.block, &mut points);
+        valid += outline(&strip.block, &mut points);
         out.seconds.compute += started.elapsed().as_secs_f64() - (out.seconds.read - read_before);
         for (k, fold) in folds.iter_mut().enumerate() {
-            fold.take_strip(&place(k), top, tools, &mut out)?;
+            fold.take_strip(&place(k), top, tools, &mut out.seconds)?;
         }
     }
     out.hull = hull(points);
-    folds.iter_mut().for_each(|fold| fold.sum_up(&mut out));
-    end(folds, place, tools, flight, &mut out)?;
+    Closing::new(folds, place, valid, deliver).run(tools, flight, &mut out.seconds)?;
     Ok(out)
-}
-
-/// Ends all files of a unit: most of its work. At the end of a scene the last units would keep a few workers busy and leave
-/// the others without any, so those take some of the files as soon as they have nothing else to do.
-fn end<'a>(
-    folds: &mut [Fold],
-    place: impl Fn(usize) -> Place<'a> + Sync,
-    tools: &mut Tools,
-    flight: &Flight,
-    out: &mut Output,
-) -> Result<()> {
-    /// However it ends, nobody waits for a seat any more.
-    struct Over<'a, F: FnMut()>(&'a Flight, F);
-    impl<F: FnMut()> Drop for Over<'_, F> {
-        fn drop(&mut self) {
-            (self.1)();
-            self.0.wake();
-        }
-    }
-    let left = Mutex::new(folds.iter_mut().enumerate());
-    let lock = || left.lock().unwrap_or_else(PoisonError::into_inner);
-    let next = || lock().next();
-    let work = |tools: &mut Tools, out: &mut Output| next().map(|(k, fold)| fold.end(&place(k), tools, out));
-    std::thread::scope(|scope| {
-        let usher = || {
-            let mut helpers = Vec::new();
-            while let Some(seat) = flight.seat(|| lock().len() == 0) {
-                let help = move || -> Result<Output> {
-                    let _seat = seat;
-                    let (mut tools, mut out) = (Tools::default(), Output::default());
-                    while let Some(done) = work(&mut tools, &mut out) {
-                        done?;
-                    }
-                    Ok(out)
-                };
-                match std::thread::Builder::new().name("helper".into()).spawn_scoped(scope, help) {
-                    Ok(helper) => helpers.push(helper),
-                    // Where no thread can be had, the worker does it.
-                    Err(_) => break,
-                }
-            }
-            helpers
-        };
-        let mut ushers = Vec::new();
-        {
-            let _over = Over(flight, || while next().is_some() {});
-            loop {
-                if ushers.is_empty() && flight.ends() {
-                    ushers.extend(std::thread::Builder::new().name("usher".into()).spawn_scoped(scope, usher));
-                }
-                match work(tools, out) {
-                    Some(done) => done?,
-                    None => break,
-                }
-            }
-        }
-        for helper in ushers.into_iter().flat_map(|usher| usher.join().unwrap_or_else(|panic| resume_unwind(panic))) {
-            let helped = helper.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-            out.tiles.extend(helped.tiles);
-            out.pictures.extend(helped.pictures);
-            out.seconds.add(&helped.seconds);
-        }
-        Ok(())
-    })
 }
 
 /// One input of a unit: its geometry, and how its pixels come.

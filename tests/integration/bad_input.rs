@@ -168,14 +168,38 @@ fn damaged_pixels_fail_the_scene_with_no_file_left() {
     let options = ["simulate", "bad", "--size", "24x20", "--gsd", "24", "--no-pan", "--seed", "4", "--deflate"];
     desk.fieldglow(options).ends_with(0);
     let folder = desk.path("bad");
-    let image = tree(&folder).into_keys().find(|n| n.ends_with("_MSS.tif")).unwrap();
-    let mut bytes = fs::read(folder.join(&image)).unwrap();
-    let strips = strip_places(&folder.join(&image));
-    for (offset, length) in strips {
+    damage_strips(&folder, "_MSS.tif");
+    fails_alone(&desk, &folder, &Delivery::Small.id(), &["reading band", "_MSS.tif", "damaged or incomplete"]);
+}
+
+/// A cell has files of two pixel sizes: whichever cannot be made, those of the other are not left alone. Without pictures no
+/// pixel is looked at before the cell is made.
+#[test]
+fn damaged_pixels_of_one_layer_leave_no_file_of_the_other() {
+    for image in ["_MSS.tif", "_PAN.tif"] {
+        let desk = Desk::new();
+        let options = ["simulate", "bad", "--size", "24x20", "--gsd", "24", "--seed", "4", "--deflate"];
+        desk.fieldglow(options).ends_with(0);
+        let folder = desk.path("bad");
+        damage_strips(&folder, image);
+        for threads in ["1", "2"] {
+            let pipeline = farm() + "[output]\npictures = false\n";
+            let said = desk.run(&pipeline, &[&folder], &["--threads", threads]).ends_with(3);
+            said.says(&[image, "damaged or incomplete"]);
+            let left: Vec<String> = tree(&desk.path("out")).into_keys().collect();
+            assert!(left.is_empty(), "{image}: {left:?}");
+        }
+    }
+}
+
+/// Makes all pixels of the image whose name ends so unreadable.
+fn damage_strips(folder: &Path, image: &str) {
+    let image = folder.join(tree(folder).into_keys().find(|n| n.ends_with(image)).unwrap());
+    let mut bytes = fs::read(&image).unwrap();
+    for (offset, length) in strip_places(&image) {
         bytes[offset..offset + length].fill(0xFF);
     }
-    fs::write(folder.join(&image), bytes).unwrap();
-    fails_alone(&desk, &folder, &Delivery::Small.id(), &["reading band", "_MSS.tif", "damaged or incomplete"]);
+    fs::write(&image, bytes).unwrap();
 }
 
 /// Offsets and lengths of the strips of a TIFF.

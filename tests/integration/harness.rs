@@ -123,7 +123,8 @@ pub fn times(root: &Path) -> BTreeMap<String, SystemTime> {
     files(root).into_iter().map(|(name, path)| (name, path.metadata().unwrap().modified().unwrap())).collect()
 }
 
-fn files(root: &Path) -> BTreeMap<String, PathBuf> {
+/// Names and places of all files below a folder.
+pub fn files(root: &Path) -> BTreeMap<String, PathBuf> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
