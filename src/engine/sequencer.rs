@@ -245,6 +245,11 @@ impl<'scope> Sequencer<'scope, '_> {
                 self.end(open, None);
             }
         }
+        while self.publishing.len() > PUBLISHERS
+            && let Some(oldest) = self.publishing.pop_front()
+        {
+            self.settle(oldest);
+        }
     }
 
     /// Begins the files of a cell.
@@ -335,11 +340,6 @@ impl<'scope> Sequencer<'scope, '_> {
             Some(facts) => publication.end(facts),
             None => publication.give_up(),
         });
-        while self.publishing.len() > PUBLISHERS
-            && let Some(oldest) = self.publishing.pop_front()
-        {
-            self.settle(oldest);
-        }
     }
 
     fn abort_all(&mut self) {
@@ -392,4 +392,32 @@ fn start<'scope>(cell: &Arc<OpenCell>, reservation: Reservation, store: &dyn Sto
     let (made, hulls) = (BTreeSet::new(), vec![Vec::new(); missing]);
     let (cell, reservation) = (Arc::clone(cell), Arc::new(reservation));
     Ok(Open { cell, files, made, valid: 0, missing, hulls, publication: None, reservation })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::engine::report::Silent;
+    use crate::store::Local;
+
+    /// A unit fails, and another that was not begun because of it ends their cell before the error comes.
+    #[test]
+    fn the_error_of_a_unit_counts_also_when_its_cell_has_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Local::new(folder.path());
+        let (budget, cancelled) = (Budget::new(1), Arc::<AtomicBool>::default());
+        let (send, messages) = channel();
+        let (answer, published) = channel();
+        let result = Some(Err(Error::bug("of the unit")));
+        let done = UnitDone { serial: 7, unit: 0, window: Window::default(), result, reservation: budget.reserve(0) };
+        send.send(Message::Unit(Box::new(done))).unwrap();
+        send.send(Message::Flush(answer)).unwrap();
+        drop(send);
+        run(&Probe::new(&store).unwrap(), budget, &Silent, Arc::clone(&cancelled), &messages);
+        let error = published.recv().unwrap().error.expect("the error");
+        assert!(error.to_string().contains("of the unit"), "{error}");
+        assert!(cancelled.load(Ordering::Relaxed));
+    }
 }
