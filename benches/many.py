@@ -4,13 +4,15 @@
 usage: benches/many.py [--program target/release/fieldglow] [--scenes 200] [--broken 10] [--size 32] [--folder DIR]
 
 One delivery is simulated and copied under other mission numbers; some copies are broken, each in another way. While the
-program runs, the resident memory of its process is looked at whenever a scene is done. Needs Linux (/proc) and nothing but
-Python's own library.
+program runs, the resident memory of its process is looked at whenever a scene is done. Then schedulers' way: runs of one scene
+each, alone, beside all that stands, and eight at once, after which the Collection has to hold every scene. Needs Linux
+(/proc) and nothing but Python's own library.
 """
 
 import argparse
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -85,6 +87,36 @@ BREAKS = [
 ]
 
 
+def one_by_one(program, desk, source, first):
+    """Runs of one scene each, from number `first` on; whether the Collection holds all scenes that stand."""
+    place = [first]
+
+    def start(output):
+        number = place[0]
+        place[0] += 1
+        copy(source, desk / "scenes" / f"{number:05d}", number)
+        command = [program, "run", "p.toml", f"scenes/{number:05d}", "--output", output, "--progress", "off"]
+        return subprocess.Popen(command, cwd=desk, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def seconds(outputs):
+        started = time.monotonic()
+        codes = [child.wait() for child in [start(output) for output in outputs]]
+        assert not any(codes), codes
+        return time.monotonic() - started
+
+    alone = [seconds([f"alone-{k}"]) for k in range(5)]
+    beside = [seconds(["out"]) for _ in range(5)]
+    together = [seconds(["out"] * 8) for _ in range(3)]
+    print("one scene more, s: "
+          + ", ".join(f"{statistics.median(t):.2f} {what}" for what, t in
+                      [("into nothing", alone), ("beside all others", beside), ("eight of them at once", together)]))
+    collection = json.loads((desk / "out/many/collection.json").read_text())
+    held = {link["href"] for link in collection["links"] if link["rel"] == "item"}
+    stand = {f"./scenes/{path.parent.name}/item.json" for path in (desk / "out/many/scenes").glob("*/item.json")}
+    print(f"the Collection holds {len(stand & held)} of {len(stand)} scenes")
+    return stand <= held
+
+
 def resident_mib(pid):
     with open(f"/proc/{pid}/statm") as file:
         return int(file.read().split()[1]) * 4096 / 2**20
@@ -121,6 +153,7 @@ def main():
                 memory.append(resident_mib(child.pid))
         code, seconds = child.wait(), time.monotonic() - started
         report = json.loads((desk / "r.json").read_text())
+        complete = one_by_one(program, desk, good, args.scenes)
     totals = report["totals"]
     tenth = max(1, len(memory) // 10)
     early, late = max(memory[tenth:2 * tenth] or memory), max(memory[-tenth:])
@@ -133,7 +166,7 @@ def main():
     for scene in report["scenes"]:
         if scene["error"]:
             print(f"  {scene['error']['code']:<28} {Path(scene['scene']).name}")
-    return 0 if code == (2 if args.broken else 0) else 1
+    return 0 if code == (2 if args.broken else 0) and complete else 1
 
 
 if __name__ == "__main__":

@@ -39,9 +39,56 @@ pub struct Gathered {
     ranges: [Option<(f64, f64)>; RANGES.len()],
     /// What is true of an asset in every Item that has it.
     assets: BTreeMap<String, Map<String, Value>>,
+    /// The first Items are known from a Collection alone.
+    resumed: bool,
 }
 
 impl Gathered {
+    /// What a Collection that was made of Items says of them, so that more can be added; `None` if it does not say enough.
+    pub fn resumed(collection: &Value) -> Option<Self> {
+        let at = |pointer: &str| collection.pointer(pointer);
+        let bbox = match at("/extent/spatial/bbox")?.as_array()?.as_slice() {
+            [one] => bbox_of(one)?,
+            _ => return None,
+        };
+        let time =
+            |k: usize| -> Option<Timestamp> { at(&format!("/extent/temporal/interval/0/{k}"))?.as_str()?.parse().ok() };
+        let summary = |key: &str| at("/summaries")?.get(key);
+        let set = |key: &str| summary(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let range = |key: &str| {
+            let end = |of: &str| summary(key)?.get(of)?.as_f64();
+            Some((end("minimum")?, end("maximum")?))
+        };
+        let assets = at("/item_assets").and_then(Value::as_object).into_iter().flatten();
+        let links = at("/links")?.as_array()?.iter().filter(|l| l.get("rel").is_some_and(|rel| rel == "item"));
+        let gathered = Self {
+            hrefs: links.filter_map(|l| Some(l.get("href")?.as_str()?.to_owned())).collect(),
+            boxes: vec![bbox],
+            start: time(0),
+            end: time(1),
+            sets: SETS.map(|key| set(key).map(str::to_owned).collect()),
+            ranges: RANGES.map(range),
+            assets: assets.filter_map(|(key, asset)| Some((key.clone(), asset.as_object()?.clone()))).collect(),
+            resumed: true,
+        };
+        // What is said of Items of which none tells where it lies.
+        let anywhere = bbox == [-180.0, -90.0, 180.0, 90.0];
+        (!gathered.hrefs.is_empty() && !anywhere && !crosses(&bbox)).then_some(gathered)
+    }
+
+    /// True when an Item can be added. To what was resumed it cannot if more would have to be known of the other Items: where
+    /// they lie, if one crosses the antimeridian; and in what they agree about an asset that the Collection does not define.
+    pub fn takes(&self, item: &Value) -> bool {
+        let assets = || item.get("assets").and_then(Value::as_object).into_iter().flatten();
+        !self.resumed
+            || !bbox(item).is_some_and(|b| crosses(&b)) && assets().all(|(key, _)| self.assets.contains_key(key))
+    }
+
+    /// References to the Items that were added.
+    pub fn hrefs(&self) -> impl Iterator<Item = &str> {
+        self.hrefs.iter().map(String::as_str)
+    }
+
     /// Adds an Item, `href` its reference relative to the Collection's document.
     pub fn add(&mut self, href: String, item: &Value) {
         self.hrefs.insert(href);
@@ -79,7 +126,7 @@ impl Gathered {
     ///
     /// # Reference
     /// STAC specification 1.1.0, collection-spec.
-    pub fn collection(self, record: &CollectionRecord) -> Value {
+    pub fn collection(&self, record: &CollectionRecord) -> Value {
         let mut c = Object::default();
         c.put("type", "Collection");
         c.put("stac_version", STAC_VERSION);
@@ -93,18 +140,18 @@ impl Gathered {
         let times = [self.start, self.end].map(|t| t.map(|t| t.to_string()));
         c.put("extent", json!({ "spatial": spatial(&self.boxes), "temporal": { "interval": [times] } }));
         let mut summaries = Object::default();
-        for (key, set) in SETS.iter().zip(self.sets) {
-            summaries.put_list(key, set);
+        for (key, set) in SETS.iter().zip(&self.sets) {
+            summaries.put_list(key, set.iter().map(String::as_str));
         }
-        for (key, range) in RANGES.iter().zip(self.ranges) {
+        for (key, range) in RANGES.iter().zip(&self.ranges) {
             summaries.put_some(key, range.map(|(min, max)| json!({ "minimum": number(min), "maximum": number(max) })));
         }
         if !summaries.0.is_empty() {
             c.put("summaries", summaries.0);
         }
         // A definition of fewer than two fields is not allowed.
-        let assets = self.assets.into_iter().filter(|(_, d)| d.len() >= 2);
-        let assets: Map<String, Value> = assets.map(|(key, d)| (key, sorted(d).into())).collect();
+        let assets = self.assets.iter().filter(|(_, d)| d.len() >= 2);
+        let assets: Map<String, Value> = assets.map(|(key, d)| (key.clone(), sorted(d.clone()).into())).collect();
         if !assets.is_empty() {
             c.put("item_assets", assets);
         }
@@ -126,11 +173,21 @@ fn spatial(boxes: &[[f64; 4]]) -> Value {
 }
 
 fn bbox(item: &Value) -> Option<[f64; 4]> {
-    let numbers: Vec<f64> = item.get("bbox")?.as_array()?.iter().filter_map(Value::as_f64).collect();
+    bbox_of(item.get("bbox")?)
+}
+
+/// West, south, east, north.
+fn bbox_of(numbers: &Value) -> Option<[f64; 4]> {
+    let numbers: Vec<f64> = numbers.as_array()?.iter().filter_map(Value::as_f64).collect();
     match *numbers.as_slice() {
         [west, south, east, north] | [west, south, _, east, north, _] => Some([west, south, east, north]),
         _ => None,
     }
+}
+
+/// True for a box across the antimeridian.
+fn crosses([west, _, east, _]: &[f64; 4]) -> bool {
+    east < west || *east > 180.0
 }
 
 /// An asset without what belongs to one file alone.
@@ -179,6 +236,7 @@ mod tests {
     use super::super::{Provider, item, to_bytes, validate};
     use super::*;
     use geo::polygon;
+    use proptest::prelude::*;
 
     fn collection(record: &CollectionRecord, items: &[(String, Value)]) -> Value {
         let mut gathered = Gathered::default();
@@ -260,6 +318,76 @@ mod tests {
         let sound = collection(&record(), &items);
         items.extend(nonsense.into_iter().map(|item| ("./a/item.json".to_owned(), item)));
         assert_eq!(collection(&record(), &items), sound);
+    }
+
+    /// An Item of few fields, each of few values.
+    fn any_item() -> impl Strategy<Value = Value> {
+        let degrees = || -1790..1790;
+        let text = |values: &'static [&'static str]| prop::sample::select(values);
+        let assets =
+            prop::collection::btree_map(text(&["ndvi", "qa", "reflectance"]), (0..2, 0..3_usize, 0.0..1.0), 0..=3);
+        let place = (degrees(), 0..20, -90..89, prop::bool::weighted(0.02), prop::bool::weighted(0.05));
+        let of_properties = (0..50_i64, 0..50_i64, text(&["JL1-A", "JL1-B"]), 0.0..100.0, 0..9);
+        (assets, place, of_properties).prop_map(|(assets, (west, width, south, across, nowhere), properties)| {
+            let (start, length, platform, cloud, gsd) = properties;
+            let time = |s: i64| Timestamp::from_second(1_750_000_000 + s).unwrap().to_string();
+            let east = if across { west - 1 } else { west + width };
+            let bbox = [west, south, east, south + 1].map(|tenth| f64::from(tenth) / 10.0);
+            let assets = assets.into_iter().map(|(key, (title, fields, size))| {
+                let all =
+                    json!({ "title": format!("{key} {title}"), "type": "image/tiff", "gsd": size, "file:size": 1 });
+                let kept = all.as_object().unwrap().iter().take(1 + fields).map(|(k, v)| (k.clone(), v.clone()));
+                (key.to_owned(), Value::Object(kept.collect()))
+            });
+            json!({
+                "bbox": if nowhere { Value::Null } else { json!(bbox) },
+                "properties": {
+                    "start_datetime": time(start), "end_datetime": time(start + length), "platform": platform,
+                    "instruments": [platform, "pms"], "eo:cloud_cover": cloud, "gsd": gsd,
+                },
+                "assets": assets.collect::<Map<_, _>>(),
+            })
+        })
+    }
+
+    proptest! {
+        /// A Collection that goes on from an earlier one is that of all Items, or says that it cannot be.
+        #[test]
+        fn going_on_from_a_collection_is_beginning_anew(
+            items in prop::collection::vec(any_item(), 1..12),
+            first in 1..12_usize,
+        ) {
+            let named = |k: usize| format!("./{k:02}/item.json");
+            let items: Vec<_> = items.into_iter().enumerate().map(|(k, item)| (named(k), item)).collect();
+            let (old, new) = items.split_at(first.min(items.len()));
+            let written = to_bytes(&collection(&record(), old));
+            if let Some(mut gathered) = Gathered::resumed(&serde_json::from_slice(&written).unwrap()) {
+                for (href, item) in new {
+                    if !gathered.takes(item) {
+                        return Ok(());
+                    }
+                    gathered.add(href.clone(), item);
+                }
+                prop_assert_eq!(to_bytes(&gathered.collection(&record())), to_bytes(&collection(&record(), &items)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_collection_of_usual_items_can_be_gone_on_from() {
+        let items = two_items();
+        let gathered = Gathered::resumed(&collection(&record(), &items[1..])).unwrap();
+        assert!(!gathered.takes(&items[0].1), "it has an asset of which nothing is known");
+        let gathered = Gathered::resumed(&collection(&record(), &items)).unwrap();
+        assert!(gathered.takes(&items[0].1));
+        let mut across = day_scene();
+        across.outline = polygon![(x: 179.9, y: 0.0), (x: 180.1, y: 0.0), (x: 180.1, y: 1.0)].into();
+        assert!(!gathered.takes(&item(&across)));
+        assert!(Gathered::resumed(&collection(&record(), &[("./c/item.json".into(), item(&across))])).is_none());
+        let nowhere = collection(&record(), &[("./n/item.json".into(), json!({ "bbox": null }))]);
+        for nothing in [json!(null), json!({}), json!([1]), collection(&record(), &[]), nowhere] {
+            assert!(Gathered::resumed(&nothing).is_none());
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! The documents of whole scenes and of the Collection.
+//! The documents of whole scenes.
 //!
-//! Both are made from what stands in storage and from nothing else, so they come out the same whoever made the cells, in
-//! how many processes and in which order; only the Items that a run wrote itself it does not read back. What a scene is to become is announced before its first cell is published; what became
-//! of each cell stands there when it is done: its Item, or a note that it has no valid pixel.
+//! They are made from what stands in storage and from nothing else, so they come out the same whoever made the cells, in
+//! how many processes and in which order; only the Items that a run wrote itself it does not read back. What a scene is to
+//! become is announced before its first cell is published; what became of each cell stands there when it is done: its Item,
+//! or a note that it has no valid pixel.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::plan::ScenePlan;
-use super::publish::{checked, provider, scene_item};
+use super::publish::{checked, scene_item};
 use super::{EngineError, look, night};
-use crate::catalog::{self, AssetRecord, CollectionRecord, Gathered, media_type};
-use crate::error::{Error, Result, ResultExt};
+use crate::catalog::{self, AssetRecord, media_type};
+use crate::error::{Error, Result};
 use crate::grid::{Crs, nearest_period};
 use crate::picture::{Mosaic, Placed};
 use crate::store::{Store, Stored};
@@ -69,14 +70,13 @@ pub fn announce(store: &dyn Store, plan: &ScenePlan) -> Result<u64> {
     Ok(written + put_if_changed(store, &plan.scene_object("plan.json"), &bytes)?)
 }
 
-/// True when a scene was announced with this key: without that, nothing of this key stands.
+/// The key a scene was announced with, if it was: of no other key does anything stand that counts.
 ///
 /// # Errors
 /// Storage faults.
-pub fn is_announced(store: &dyn Store, plan: &ScenePlan) -> Result<bool> {
+pub fn announced_key(store: &dyn Store, plan: &ScenePlan) -> Result<Option<String>> {
     let stored = store.get(&plan.scene_object("plan.json"))?;
-    let announced = stored.and_then(|b| serde_json::from_slice::<Announcement>(&b).ok());
-    Ok(announced.is_some_and(|a| a.key == plan.key))
+    Ok(stored.map(|b| serde_json::from_slice::<Announcement>(&b).map(|a| a.key).unwrap_or_default()))
 }
 
 /// Notes that a cell has no valid pixel. Returns the bytes written.
@@ -123,7 +123,7 @@ pub fn standing<'a>(
 }
 
 /// Documents that are read together: what they take of memory is forgotten before the next ones come.
-const TOGETHER: usize = 64;
+pub const TOGETHER: usize = 64;
 
 /// Documents that stand in storage. What is no JSON is none: it will be replaced.
 fn stored(store: &dyn Store, names: impl Iterator<Item = String>) -> Result<Vec<Option<Value>>> {
@@ -292,80 +292,6 @@ fn thumbnail(
         ..AssetRecord::default()
     };
     Ok(Some(Made { file: "thumbnail.png", bytes: mosaic.png()?, record }))
-}
-
-/// Rebuilds the Items of all scenes of a pipeline, and its Collection from all Items; writes what changed. Returns the
-/// Collection's name and how many Items it holds.
-///
-/// # Errors
-/// Storage faults, documents that are no JSON, and a folder without Items.
-pub fn collect(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
-    for announced in store.list(&format!("{pipeline}/scenes"), "/plan.json")? {
-        let Some(acquisition) = announced.rsplit('/').nth(1) else { continue };
-        finish(store, pipeline, acquisition).within(|c| c.scene = Some(acquisition.to_owned()))?;
-    }
-    collection(store, pipeline)
-}
-
-/// Rebuilds the Collection of a pipeline from the Items that stand in storage; writes it only when it changed. Returns
-/// its name and how many Items it holds.
-///
-/// # Errors
-/// Storage faults, Items that are no JSON, and a folder without Items.
-pub fn collection(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
-    let mut gathered = Gathered::default();
-    // Every scene Item says what its pipeline says of the Collection; the latest acquisition has the last word.
-    let mut told = (String::new(), json!({}));
-    let prefix = format!("{pipeline}/");
-    // An Item stands two folders below its pipeline: further down there are other pipelines.
-    let own = |name: &String| name.strip_prefix(&prefix).is_some_and(|rest| rest.split('/').count() == 3);
-    let collection = format!("{pipeline}/collection.json");
-    let mut stands = None;
-    let mut names: Vec<String> = store.list(pipeline, "/item.json")?.into_iter().filter(own).collect();
-    names.push(collection.clone());
-    for names in names.chunks(TOGETHER) {
-        for (name, bytes) in names.iter().zip(store.get_all(names)?) {
-            if *name == collection {
-                stands = bytes;
-                continue;
-            }
-            let Some(bytes) = bytes else { continue };
-            let no_item = |source| EngineError::NoItem { name: name.clone(), source };
-            let item: Value = serde_json::from_slice(&bytes).map_err(no_item)?;
-            gathered.add(catalog::href_from_path(&format!("./{}", name.trim_start_matches(&prefix))), &item);
-            let id = item.get("id").and_then(Value::as_str);
-            if let (Some(id), Some(says)) = (id, item.pointer("/properties/fieldglow:collection"))
-                && *id >= *told.0
-            {
-                told = (id.to_owned(), says.clone());
-            }
-        }
-    }
-    if gathered.count() == 0 {
-        return Err(EngineError::NothingToCollect { folder: format!("{}/{pipeline}", store.url()) }.into());
-    }
-    let told = told.1;
-    let text = |key: &str, default: &str| {
-        told.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).unwrap_or(default).to_owned()
-    };
-    let providers: Vec<crate::config::Provider> =
-        told.get("providers").cloned().and_then(|v| serde_json::from_value(v).ok()).unwrap_or_default();
-    let record = CollectionRecord {
-        id: text("id", pipeline),
-        title: Some(pipeline.to_owned()),
-        description: text("description", &format!("products of the pipeline {pipeline}")),
-        keywords: Vec::new(),
-        license: text("license", "other"),
-        providers: providers.iter().map(provider).collect(),
-        extras: Map::new(),
-        links: Vec::new(),
-    };
-    let count = gathered.count();
-    let bytes = checked(&gathered.collection(&record))?;
-    if stands.is_none_or(|stands| stands != bytes) {
-        store.put(&collection, &bytes)?;
-    }
-    Ok((collection, count))
 }
 
 fn to_bytes(document: &impl Serialize) -> Result<Vec<u8>> {

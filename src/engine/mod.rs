@@ -12,6 +12,7 @@
 pub mod budget;
 mod cell;
 mod closing;
+mod collect;
 mod dispatch;
 mod documents;
 mod flight;
@@ -37,8 +38,8 @@ mod task;
 mod unit;
 mod upon;
 
+pub use collect::collect;
 pub use dispatch::{Given, Options, cache_bytes, grouping, run, smallest_memory};
-pub use documents::collect;
 pub use group::Grouping;
 pub use plan::ScenePlan;
 pub use remote::{Fetched, fetch, finder};

@@ -102,6 +102,45 @@ fn shards_and_collect_make_what_one_run_makes() {
     assert_same_objects(&tree(&desk.path("out")), &tree(&desk.path("shards")));
 }
 
+/// As schedulers do it: one run for each scene, many at once; the Collection is that of one run over all.
+#[test]
+fn runs_of_one_scene_each_at_the_same_time_make_what_one_run_makes() {
+    let desk = Desk::new();
+    let folder = tiny_scenes(&desk, 12);
+    let text = native("toa", TINY);
+    desk.run(&text, &[&folder], &[]).ends_with(0);
+    std::thread::scope(|scope| {
+        for k in 0..12 {
+            let args = ["run", "pipeline.toml", &format!("many/s{k:03}"), "--output", "each"].map(str::to_owned);
+            scope.spawn(|| desk.fieldglow(args).ends_with(0));
+        }
+    });
+    assert_same_objects(&tree(&desk.path("out")), &tree(&desk.path("each")));
+}
+
+/// The scene that said most of the Collection is made again, and says something else.
+#[test]
+fn a_scene_made_again_changes_the_collection() {
+    let desk = Desk::new();
+    let folder = tiny_scenes(&desk, 2);
+    let (first, second) = (folder.join("s000"), folder.join("s001"));
+    let text = native("toa", TINY);
+    desk.run(&text, &[&first, &second], &[]).ends_with(0);
+    let collection = desk.path("out/farm/collection.json");
+    let before = fs::read(&collection).unwrap();
+    let sidecar = second.join("scene.toml");
+    let told = fs::read_to_string(&sidecar).unwrap();
+    fs::write(&sidecar, format!("cloud_percent = 37.5\n{told}")).unwrap();
+    desk.run(&text, &[&second], &[]).ends_with(0);
+    let after = fs::read(&collection).unwrap();
+    assert_ne!(before, after);
+    let cover = &serde_json::from_slice::<Value>(&after).unwrap()["summaries"]["eo:cloud_cover"];
+    assert_eq!(*cover, serde_json::json!({ "minimum": 37.5, "maximum": 37.5 }));
+    fs::write(&sidecar, told).unwrap();
+    desk.run(&text, &[&second], &[]).ends_with(0);
+    assert_eq!(fs::read(&collection).unwrap(), before);
+}
+
 #[test]
 fn parts_given_apart_are_one_scene_of_one_shard() {
     let desk = Desk::new();
