@@ -84,11 +84,6 @@ impl Gathered {
             || !bbox(item).is_some_and(|b| crosses(&b)) && assets().all(|(key, _)| self.assets.contains_key(key))
     }
 
-    /// References to the Items that were added.
-    pub fn hrefs(&self) -> impl Iterator<Item = &str> {
-        self.hrefs.iter().map(String::as_str)
-    }
-
     /// Adds an Item, `href` its reference relative to the Collection's document.
     pub fn add(&mut self, href: String, item: &Value) {
         self.hrefs.insert(href);

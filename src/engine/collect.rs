@@ -1,18 +1,19 @@
 //! The Collection of a pipeline: of the scenes that have an Item, and of the cells that these name.
 //!
 //! Invariant: it is what all these Items make of it, byte for byte, in whatever order and by however many runs they were taken
-//! in. A run reads its own scenes and those that came meanwhile, not the thousands that the Collection holds already.
+//! in. It names the Items of scenes it was made of, with their digests. So a run goes on from it: it reads its own scenes and
+//! those that came meanwhile, not the thousands that are in it already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::EngineError;
 use super::documents::{TOGETHER, finish};
 use super::publish::{checked, provider};
 use crate::catalog::{self, CollectionRecord, Gathered};
 use crate::error::{Result, ResultExt};
-use crate::store::Store;
+use crate::store::{Store, Stored};
 
 /// Rebuilds the Items of all scenes of a pipeline, and its Collection from all of them; writes what changed. Returns the
 /// Collection's name and how many Items it holds.
@@ -31,20 +32,40 @@ pub fn collect(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
     Ok((name, items))
 }
 
-/// Takes what scenes were finished into the Collection of their pipeline; writes it only when it changed. Scenes that it holds
-/// are not read again, unless one that this run made `again` is among them: what it says may have changed.
+/// Takes what scenes were finished into the Collection of their pipeline; writes it only when it changed. `own` are the scenes
+/// that this run worked on.
 ///
 /// # Errors
 /// Storage faults, and Items that are no JSON.
-pub fn collect_own(store: &dyn Store, pipeline: &str, again: &BTreeSet<String>) -> Result<()> {
-    Collecting::new(store, pipeline).update(Some(again)).map(|_| ())
+pub fn collect_own(store: &dyn Store, pipeline: &str, own: &BTreeSet<String>) -> Result<()> {
+    Collecting::new(store, pipeline).update(Some(own)).map(|_| ())
 }
 
-/// How often a Collection is made because other runs were busy with theirs meanwhile. Where more come, they take in what is
-/// missing.
-const ROUNDS: usize = 16;
+/// What the Collection was made of. It is gone on from only where this says the same format.
+const MADE_OF: &str = "fieldglow:made_of";
+const FORMAT: u32 = 1;
 
-/// A Collection in the making: of the scenes that have an Item, and of the cells that these name.
+/// Digits of the digest of an Item that tell whether it changed.
+const DIGITS: usize = 16;
+
+/// How often a Collection is made again of the same scenes, because another run wrote one meanwhile.
+const TRIES: usize = 16;
+
+/// Scenes and the digests of their Items.
+type Scenes = BTreeMap<String, String>;
+
+/// True when all of the one are in the other.
+fn are_in(scenes: &Scenes, others: &Scenes) -> bool {
+    scenes.iter().all(|(acquisition, digest)| others.get(acquisition) == Some(digest))
+}
+
+fn digest(item: &[u8]) -> String {
+    let mut digits = Stored::of(item).sha256;
+    digits.truncate(DIGITS);
+    digits
+}
+
+/// A Collection in the making.
 struct Collecting<'a> {
     store: &'a dyn Store,
     pipeline: &'a str,
@@ -55,8 +76,7 @@ struct Collecting<'a> {
 #[derive(Default)]
 struct Known {
     gathered: Gathered,
-    /// Acquisitions.
-    scenes: BTreeSet<String>,
+    scenes: Scenes,
     /// What the latest of them says of the Collection: every scene says it.
     told: (String, Value),
 }
@@ -66,47 +86,72 @@ impl<'a> Collecting<'a> {
         Self { store, pipeline, known: Known::default() }
     }
 
-    /// Writes the Collection. Goes on from that which stands if it holds none of the scenes made `again`; reads all Items
-    /// otherwise.
+    /// Writes the Collection. Goes on from the one that stands, unless an Item of `own` changed since that was made, or there is
+    /// none such; then it reads all Items.
     ///
-    /// Other runs may do the same at the same time, and who writes last may not know of the scene of who wrote before. So what
-    /// stands is looked at right before the writing, and scenes are listed once more behind it: whoever writes last finds
-    /// those that were finished before, and writes again.
-    fn update(mut self, again: Option<&BTreeSet<String>>) -> Result<(String, usize)> {
+    /// Other runs may do the same at the same time, and who writes last may not know what who wrote before did. So what stands
+    /// is compared right before the writing, and once more behind it, with the scenes there are: whoever writes last finds
+    /// what was finished before, and writes again.
+    fn update(mut self, own: Option<&BTreeSet<String>>) -> Result<(String, usize)> {
         let object = format!("{}/collection.json", self.pipeline);
-        let mut stands = self.store.get(&object)?;
-        let resumed = |stands: &Option<Vec<u8>>| {
-            let known = Known::resumed(stands.as_deref()?)?;
-            again.is_some_and(|again| again.is_disjoint(&known.scenes)).then_some(known)
-        };
-        let mut upon = resumed(&stands).map(|known| self.known = known).is_some();
-        let mut scenes = self.list()?;
-        for _ in 0..ROUNDS {
+        let mut anew = own.is_none();
+        let own = self.digests(own.into_iter().flatten())?;
+        let is_own = |known: &Known| own.iter().all(|(a, digest)| known.scenes.get(a).is_none_or(|d| d == digest));
+        let (mut before, mut tries) = (BTreeSet::new(), 0);
+        loop {
+            let stands = self.store.get(&object)?;
+            let scenes = self.list()?;
+            tries = if scenes == before { tries + 1 } else { 0 };
+            let upon = stands.as_deref().filter(|_| !anew).and_then(Known::resumed).filter(is_own);
+            let resumed = upon.is_some();
+            self.known = upon.unwrap_or_default();
             if !self.take(&scenes)? {
-                (self.known, upon) = (Known::default(), false);
-                self.take(&scenes)?;
+                anew = true;
+                continue;
             }
             if self.known.gathered.count() == 0 {
                 break;
             }
-            let made = checked(&self.document())?;
+            let made = match checked(&self.document()) {
+                // What stood may have been anything.
+                Err(_) if resumed => {
+                    anew = true;
+                    continue;
+                }
+                made => made?,
+            };
             let now = self.store.get(&object)?;
             if now.as_ref() != Some(&made) {
-                if upon && now != stands {
-                    (self.known, stands) = (resumed(&now).unwrap_or_default(), now);
-                    scenes = self.list()?;
+                let theirs = now.as_deref().filter(|_| now != stands).and_then(Known::resumed);
+                if tries < TRIES && theirs.is_some_and(|theirs| !are_in(&theirs.scenes, &self.known.scenes)) {
+                    before = scenes;
                     continue;
                 }
                 self.store.put(&object, &made)?;
             }
-            stands = Some(made);
-            let now = self.list()?;
-            if now == scenes {
+            anew = false;
+            let after = self.store.get(&object)?;
+            let holds = |other: Known| are_in(&self.known.scenes, &other.scenes);
+            let stays = after.as_ref() == Some(&made) || after.as_deref().and_then(Known::resumed).is_some_and(holds);
+            if (stays || tries >= TRIES) && self.list()? == scenes {
                 break;
             }
-            scenes = now;
+            before = scenes;
         }
         Ok((object, self.known.gathered.count()))
+    }
+
+    /// Digests of the Items of those of these scenes that have one.
+    fn digests<'i>(&self, scenes: impl Iterator<Item = &'i String>) -> Result<Scenes> {
+        let scenes: Vec<&String> = scenes.collect();
+        let mut digests = Scenes::new();
+        for scenes in scenes.chunks(TOGETHER) {
+            let name = |scene: &&String| format!("{}/scenes/{scene}/item.json", self.pipeline);
+            let items = self.store.get_all(&scenes.iter().map(name).collect::<Vec<_>>())?;
+            let found = scenes.iter().zip(items).filter_map(|(scene, item)| Some(((*scene).clone(), digest(&item?))));
+            digests.extend(found);
+        }
+        Ok(digests)
     }
 
     /// Scenes that have an Item.
@@ -118,14 +163,16 @@ impl<'a> Collecting<'a> {
     /// Takes in what is not known of these scenes. False if that cannot be told without reading all of them: then nothing that
     /// is known holds.
     fn take(&mut self, scenes: &BTreeSet<String>) -> Result<bool> {
-        if !self.known.scenes.is_subset(scenes) {
+        if !self.known.scenes.keys().all(|known| scenes.contains(known)) {
             return Ok(false);
         }
-        let new: Vec<String> = scenes.difference(&self.known.scenes).cloned().collect();
+        let new: Vec<&str> =
+            scenes.iter().filter(|s| !self.known.scenes.contains_key(*s)).map(String::as_str).collect();
         for acquisitions in new.chunks(TOGETHER) {
             let mut cells = Vec::new();
             let takes =
-                self.take_items(acquisitions.iter().map(|a| ("scenes", a.as_str())), |known, acquisition, item| {
+                self.take_items(acquisitions.iter().map(|a| ("scenes", *a)), |known, acquisition, bytes, item| {
+                    known.scenes.insert(acquisition.to_owned(), digest(bytes));
                     let made = item.pointer("/properties/fieldglow:cells").and_then(Value::as_array);
                     let made = made.into_iter().flatten().filter_map(Value::as_str);
                     cells.extend(made.map(|cell| (cell.to_owned(), acquisition.to_owned())));
@@ -136,11 +183,10 @@ impl<'a> Collecting<'a> {
                     }
                 })?;
             let cells = cells.iter().map(|(cell, acquisition)| (cell.as_str(), acquisition.as_str()));
-            if !takes || !self.take_items(cells, |_, _, _| {})? {
+            if !takes || !self.take_items(cells, |_, _, _, _| {})? {
                 return Ok(false);
             }
         }
-        self.known.scenes.extend(new);
         Ok(true)
     }
 
@@ -148,10 +194,9 @@ impl<'a> Collecting<'a> {
     fn take_items<'i>(
         &mut self,
         items: impl Iterator<Item = (&'i str, &'i str)>,
-        mut then: impl FnMut(&mut Known, &str, &Value),
+        mut then: impl FnMut(&mut Known, &str, &[u8], &Value),
     ) -> Result<bool> {
         // Items are not ours alone: what names no folder is passed over.
-        let is_folder = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains('/');
         let items: Vec<_> = items.filter(|(folder, _)| is_folder(folder)).collect();
         for items in items.chunks(TOGETHER) {
             let path = |(folder, acquisition): &(&str, &str)| format!("{folder}/{acquisition}/item.json");
@@ -164,7 +209,7 @@ impl<'a> Collecting<'a> {
                     return Ok(false);
                 }
                 self.known.gathered.add(catalog::href_from_path(&format!("./{}", path(at))), &item);
-                then(&mut self.known, at.1, &item);
+                then(&mut self.known, at.1, &bytes, &item);
             }
         }
         Ok(true)
@@ -184,29 +229,38 @@ impl<'a> Collecting<'a> {
             keywords: Vec::new(),
             license: text("license", "other"),
             providers: providers.iter().map(provider).collect(),
-            extras: Map::new(),
+            extras: Map::from_iter([(MADE_OF.to_owned(), json!({ "format": FORMAT, "scenes": self.known.scenes }))]),
             links: Vec::new(),
         })
     }
 }
 
+/// True for what can be the name of a folder.
+fn is_folder(name: &str) -> bool {
+    (1..=255).contains(&name.len()) && !name.starts_with('.') && !name.contains(|c: char| c == '/' || c.is_control())
+}
+
 impl Known {
     /// What a Collection says of its scenes; `None` if it does not say enough to go on from.
     fn resumed(collection: &[u8]) -> Option<Self> {
-        let says: Value = serde_json::from_slice(collection).ok()?;
+        let mut says: Value = serde_json::from_slice(collection).ok()?;
         let gathered = Gathered::resumed(&says)?;
-        let of_scene =
-            |href: &str| catalog::path_from_href(href.strip_prefix("./scenes/")?.strip_suffix("/item.json")?);
-        let scenes: BTreeSet<String> = gathered.hrefs().filter_map(of_scene).collect();
-        let latest = scenes.last()?.clone();
-        Some(Self { gathered, scenes, told: (latest, says) })
+        let made_of = says.get_mut(MADE_OF)?.take();
+        let scenes = made_of.get("scenes").filter(|_| made_of.get("format") == Some(&FORMAT.into()))?;
+        let scenes: Scenes = serde_json::from_value(scenes.clone()).ok()?;
+        let latest = scenes.keys().next_back()?.clone();
+        let told = ["id", "description", "license", "providers"];
+        let told = told.into_iter().filter_map(|key| Some((key.to_owned(), says.get(key)?.clone())));
+        Some(Self { gathered, scenes, told: (latest, Value::Object(told.collect())) })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, VecDeque};
+    use std::hash::{BuildHasher, Hasher, RandomState};
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use serde_json::json;
 
@@ -220,13 +274,20 @@ mod tests {
     struct Shelf {
         objects: Mutex<BTreeMap<String, Vec<u8>>>,
         read: Mutex<Vec<String>>,
+        before_read: Mutex<VecDeque<Deed>>,
         when_read: Mutex<VecDeque<Deed>>,
         when_stored: Mutex<VecDeque<Deed>>,
+        when_listed: Mutex<VecDeque<Deed>>,
+        /// Everything takes a while.
+        pause: bool,
     }
 
     fn others(shelf: &Shelf, deeds: &Mutex<VecDeque<Deed>>) {
         let next = deeds.lock().unwrap().pop_front();
         next.into_iter().for_each(|deed| deed(shelf));
+        if shelf.pause {
+            std::thread::sleep(Duration::from_micros(RandomState::new().build_hasher().finish() % 100));
+        }
     }
 
     impl Store for Shelf {
@@ -238,6 +299,9 @@ mod tests {
         }
         fn get(&self, name: &str) -> std::result::Result<Option<Vec<u8>>, StoreError> {
             self.read.lock().unwrap().push(name.into());
+            if name.ends_with("collection.json") {
+                others(self, &self.before_read);
+            }
             let found = self.objects.lock().unwrap().get(name).cloned();
             if name.ends_with("collection.json") {
                 others(self, &self.when_read);
@@ -256,7 +320,9 @@ mod tests {
         }
         fn list(&self, folder: &str, suffix: &str) -> std::result::Result<Vec<String>, StoreError> {
             let below = |name: &&String| name.starts_with(&format!("{folder}/")) && name.ends_with(suffix);
-            Ok(self.objects.lock().unwrap().keys().filter(below).cloned().collect())
+            let found = self.objects.lock().unwrap().keys().filter(below).cloned().collect();
+            others(self, &self.when_listed);
+            Ok(found)
         }
     }
 
@@ -300,84 +366,146 @@ mod tests {
         }
     }
 
-    /// As at the end of a run that made some scenes again.
-    fn taken_in(shelf: &Shelf, again: &[&str]) {
-        collect_own(shelf, "farm", &again.iter().map(ToString::to_string).collect()).unwrap();
+    /// What a run of one scene does at its end.
+    fn run(shelf: &Shelf, acquisition: &str, gsd: u32) {
+        shelf.add(acquisition, gsd);
+        collect_own(shelf, "farm", &BTreeSet::from([acquisition.to_owned()])).unwrap();
     }
+
+    fn range(shelf: &Shelf) -> Value {
+        shelf.collection()["summaries"]["gsd"].take()
+    }
+
+    /// Items read of a scene that is new: its own to see whether it changed, and all three.
+    const NEW: usize = 1 + 3;
 
     #[test]
     fn a_scene_is_added_without_reading_the_others() {
         let shelf = Shelf::default();
         for (k, acquisition) in ["3", "1", "4", "2"].into_iter().enumerate() {
-            shelf.add(acquisition, k as u32);
-            taken_in(&shelf, &[]);
-            assert_eq!(shelf.items_read(), 3, "its own three");
+            run(&shelf, acquisition, k as u32);
+            assert_eq!(shelf.items_read(), NEW);
             assert_eq!(shelf.collection(), shelf.anew());
         }
         assert_eq!(shelf.collection()["description"], "as of 4");
-        assert_eq!(shelf.collection()["summaries"]["gsd"], json!({ "minimum": 0, "maximum": 3 }));
+        assert_eq!(range(&shelf), json!({ "minimum": 0, "maximum": 3 }));
+        run(&shelf, "2", 3);
+        assert_eq!(shelf.items_read(), 1, "it is what it was");
     }
 
     #[test]
     fn a_scene_made_again_or_removed_is_what_it_is_now() {
         let shelf = Shelf::default();
-        for (acquisition, gsd) in [("1", 1), ("2", 9)] {
-            shelf.add(acquisition, gsd);
-            taken_in(&shelf, &[]);
-        }
-        shelf.add("2", 2);
-        taken_in(&shelf, &["2"]);
-        assert_eq!(shelf.collection()["summaries"]["gsd"], json!({ "minimum": 1, "maximum": 2 }));
+        run(&shelf, "1", 1);
+        run(&shelf, "2", 9);
+        run(&shelf, "2", 2);
+        assert_eq!(range(&shelf), json!({ "minimum": 1, "maximum": 2 }));
         assert_eq!(shelf.collection(), shelf.anew());
         shelf.objects.lock().unwrap().retain(|name, _| !name.contains("/1/"));
-        shelf.add("3", 3);
-        taken_in(&shelf, &[]);
-        assert_eq!(shelf.collection()["summaries"]["gsd"], json!({ "minimum": 2, "maximum": 3 }));
+        run(&shelf, "3", 3);
+        assert_eq!(range(&shelf), json!({ "minimum": 2, "maximum": 3 }));
+        assert_eq!(shelf.collection(), shelf.anew());
+    }
+
+    #[test]
+    fn a_collection_of_another_format_is_made_anew() {
+        let shelf = Shelf::default();
+        run(&shelf, "1", 1);
+        for spoil in [
+            |c: &mut Value| c[MADE_OF]["format"] = json!(FORMAT + 1),
+            |c: &mut Value| _ = c.as_object_mut().unwrap().shift_remove(MADE_OF),
+            |c: &mut Value| c["item_assets"]["ndvi"] = json!({ "title": 1, "type": "a" }),
+            |c: &mut Value| *c = json!("nonsense"),
+        ] {
+            let mut stands = shelf.collection();
+            spoil(&mut stands);
+            shelf.objects.lock().unwrap().insert("farm/collection.json".into(), catalog::to_bytes(&stands));
+            run(&shelf, "1", 1);
+            run(&shelf, "2", 2);
+            assert_eq!(shelf.collection(), shelf.anew());
+        }
+    }
+
+    /// Others finish their scenes and end, after we looked and before we write.
+    #[test]
+    fn scenes_that_come_while_it_is_written_are_taken_in() {
+        let shelf = Shelf::default();
+        run(&shelf, "1", 1);
+        let alone = shelf.collection();
+        shelf.items_read();
+        for k in 2..40 {
+            shelf.when_stored.lock().unwrap().push_back(Box::new(move |shelf| shelf.add(&k.to_string(), k)));
+        }
+        run(&shelf, "9", 9);
+        assert_eq!(shelf.collection(), shelf.anew());
+        // One that saw less than we did wrote after us, and died before it looked again: whoever comes next takes in what is
+        // missing.
+        shelf.objects.lock().unwrap().insert("farm/collection.json".into(), catalog::to_bytes(&alone));
+        run(&shelf, "6", 6);
         assert_eq!(shelf.collection(), shelf.anew());
     }
 
     #[test]
     fn runs_at_the_same_time_lose_no_scene() {
-        let shelf = Shelf::default();
-        shelf.add("1", 1);
-        taken_in(&shelf, &[]);
-        let alone = shelf.collection();
-        shelf.items_read();
-        // Others finish their scenes after we looked, and write the Collection before we do.
-        for k in 2..6 {
-            shelf.when_stored.lock().unwrap().push_back(Box::new(move |shelf| shelf.add(&k.to_string(), k)));
+        for round in 0..20 {
+            let shelf = Shelf { pause: true, ..Shelf::default() };
+            std::thread::scope(|scope| {
+                for k in 0..8 {
+                    let shelf = &shelf;
+                    scope.spawn(move || run(shelf, &format!("{round}-{k}"), k));
+                }
+            });
+            assert_eq!(shelf.collection(), shelf.anew());
         }
-        shelf.add("9", 9);
-        taken_in(&shelf, &[]);
-        assert_eq!(shelf.collection(), shelf.anew());
-        assert_eq!(shelf.items_read(), 3 * 5);
-        // One that saw less than we did wrote after us, and died before it looked again: whoever comes next takes in what is
-        // missing.
-        shelf.objects.lock().unwrap().insert("farm/collection.json".into(), catalog::to_bytes(&alone));
-        shelf.add("6", 6);
-        taken_in(&shelf, &[]);
-        assert_eq!(shelf.collection(), shelf.anew());
     }
 
     /// Between our reading of the Collection and our writing, another run makes an old scene again and takes that in.
     #[test]
     fn what_another_run_wrote_meanwhile_is_gone_on_from() {
         let shelf = Shelf::default();
-        for (acquisition, gsd) in [("1", 9), ("2", 2)] {
-            shelf.add(acquisition, gsd);
-            taken_in(&shelf, &[]);
-        }
-        shelf.add("3", 3);
-        shelf.when_read.lock().unwrap().push_back(Box::new(|shelf| {
-            shelf.add("1", 1);
-            shelf.add("4", 4);
-            taken_in(shelf, &["1"]);
-        }));
+        run(&shelf, "1", 9);
+        run(&shelf, "2", 2);
         shelf.items_read();
-        taken_in(&shelf, &[]);
-        assert_eq!(shelf.items_read(), 3 * 4 + 3 * 2, "they read all, we read what was missing");
-        assert_eq!(shelf.collection()["summaries"]["gsd"], json!({ "minimum": 1, "maximum": 4 }));
+        shelf.when_read.lock().unwrap().push_back(Box::new(|shelf| {
+            run(shelf, "1", 1);
+            run(shelf, "4", 4);
+        }));
+        run(&shelf, "3", 3);
+        assert_eq!(range(&shelf), json!({ "minimum": 1, "maximum": 4 }));
         assert_eq!(shelf.collection(), shelf.anew());
+    }
+
+    /// The same while we read everything: what we read of that scene is no longer so.
+    #[test]
+    fn what_is_read_is_not_written_over_what_is_newer() {
+        let shelf = Shelf::default();
+        run(&shelf, "1", 1);
+        run(&shelf, "2", 9);
+        // Behind our first look at the Collection and at what scenes there are, the other does its work, but we read its Items
+        // as they were.
+        shelf.when_listed.lock().unwrap().push_back(Box::new(|shelf| {
+            let old = shelf.objects.lock().unwrap().clone();
+            run(shelf, "2", 2);
+            let new = std::mem::replace(&mut *shelf.objects.lock().unwrap(), old);
+            shelf.before_read.lock().unwrap().push_back(Box::new(move |shelf| *shelf.objects.lock().unwrap() = new));
+        }));
+        run(&shelf, "1", 4);
+        assert_eq!(range(&shelf), json!({ "minimum": 2, "maximum": 4 }));
+        assert_eq!(shelf.collection(), shelf.anew());
+    }
+
+    /// One that read before we did writes after us: it knows all scenes, but not that ours was made again.
+    #[test]
+    fn what_was_made_again_is_written_until_it_stays() {
+        let shelf = Shelf::default();
+        run(&shelf, "1", 1);
+        run(&shelf, "2", 9);
+        let stale = shelf.objects.lock().unwrap()["farm/collection.json"].clone();
+        shelf.when_stored.lock().unwrap().push_back(Box::new(move |shelf| {
+            shelf.objects.lock().unwrap().insert("farm/collection.json".into(), stale);
+        }));
+        run(&shelf, "2", 2);
+        assert_eq!(range(&shelf), json!({ "minimum": 1, "maximum": 2 }));
     }
 
     #[test]
@@ -385,7 +513,7 @@ mod tests {
         let shelf = Shelf::default();
         shelf.add("1", 1);
         shelf.objects.lock().unwrap().remove("farm/scenes/1/item.json");
-        taken_in(&shelf, &[]);
+        collect_own(&shelf, "farm", &BTreeSet::from(["1".to_owned()])).unwrap();
         assert!(!shelf.objects.lock().unwrap().contains_key("farm/collection.json"));
         let error = collect(&shelf, "farm").unwrap_err();
         assert!(error.to_string().contains("shelf/farm"), "{error}");
@@ -394,14 +522,16 @@ mod tests {
     #[test]
     fn cells_that_are_no_names_are_passed_over() {
         let shelf = Shelf::default();
-        shelf.add("1", 1);
-        let expected = shelf.anew();
+        run(&shelf, "1", 1);
+        let links = shelf.collection()["links"].clone();
         let name = "farm/scenes/1/item.json";
         let mut item: Value = serde_json::from_slice(&shelf.objects.lock().unwrap()[name]).unwrap();
-        item["properties"]["fieldglow:cells"] = json!(["A", "B", "..", "", "A/../../other", 7, null]);
+        let long = "A".repeat(256);
+        item["properties"]["fieldglow:cells"] = json!(["A", "B", "..", "", "A/../../other", "A\0", long, 7, null]);
         shelf.objects.lock().unwrap().insert(name.into(), catalog::to_bytes(&item));
-        taken_in(&shelf, &[]);
-        assert_eq!(shelf.collection(), expected);
+        shelf.items_read();
+        collect(&shelf, "farm").unwrap();
         assert_eq!(shelf.items_read(), 3);
+        assert_eq!(shelf.collection()["links"], links);
     }
 }

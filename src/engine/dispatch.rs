@@ -203,7 +203,7 @@ pub fn run(
     };
     if alone
         && report.scenes.iter().any(stands)
-        && let Err(e) = collect::collect_own(store, &pipeline.name, &tally.again)
+        && let Err(e) = collect::collect_own(store, &pipeline.name, &tally.acquisitions)
     {
         report.error = Some(Failure::from(&e));
     }
@@ -222,8 +222,6 @@ struct Tally {
     serial: u64,
     /// Scenes by their names in storage.
     acquisitions: BTreeSet<String>,
-    /// Those of which something stood before.
-    again: BTreeSet<String>,
     /// Cells of those that were asked for by name.
     cells: BTreeSet<String>,
 }
@@ -287,7 +285,7 @@ impl Dispatcher<'_> {
             .cells
             .extend(wanted.iter().map(|k| plan.cells[*k].name.clone()).filter(|n| self.options.cells.contains(n)));
         outcome.cells_left_out = plan.cells.len() - wanted.len();
-        let standing = self.standing(&plan, &wanted, tally)?;
+        let standing = self.standing(&plan, &wanted)?;
         let missing: Vec<usize> =
             wanted.into_iter().filter(|k| standing.missing.contains(&plan.cells[*k].name)).collect();
         if !missing.is_empty() {
@@ -361,13 +359,9 @@ impl Dispatcher<'_> {
     }
 
     /// What stands in storage of the cells that are asked for.
-    fn standing(&self, plan: &ScenePlan, wanted: &[usize], tally: &mut Tally) -> Result<Cells> {
+    fn standing(&self, plan: &ScenePlan, wanted: &[usize]) -> Result<Cells> {
         let names = wanted.iter().map(|k| &plan.cells[*k].name);
-        let announced = documents::announced_key(self.store, plan)?;
-        if announced.is_some() {
-            tally.again.insert(plan.acquisition.clone());
-        }
-        if self.options.force || announced.is_none_or(|key| key != plan.key) {
+        if self.options.force || !documents::is_announced(self.store, plan)? {
             return Ok(Cells { missing: names.cloned().collect(), ..Cells::default() });
         }
         Ok(documents::standing(self.store, &plan.pipeline.name, &plan.acquisition, &plan.key, names)?.0)

@@ -70,13 +70,14 @@ pub fn announce(store: &dyn Store, plan: &ScenePlan) -> Result<u64> {
     Ok(written + put_if_changed(store, &plan.scene_object("plan.json"), &bytes)?)
 }
 
-/// The key a scene was announced with, if it was: of no other key does anything stand that counts.
+/// True when a scene was announced with this key: without that, nothing of this key stands.
 ///
 /// # Errors
 /// Storage faults.
-pub fn announced_key(store: &dyn Store, plan: &ScenePlan) -> Result<Option<String>> {
+pub fn is_announced(store: &dyn Store, plan: &ScenePlan) -> Result<bool> {
     let stored = store.get(&plan.scene_object("plan.json"))?;
-    Ok(stored.map(|b| serde_json::from_slice::<Announcement>(&b).map(|a| a.key).unwrap_or_default()))
+    let announced = stored.and_then(|b| serde_json::from_slice::<Announcement>(&b).ok());
+    Ok(announced.is_some_and(|a| a.key == plan.key))
 }
 
 /// Notes that a cell has no valid pixel. Returns the bytes written.
