@@ -4,6 +4,7 @@
 //! At the end of a scene the last units would keep a few workers busy and leave the others without any: those help with them,
 //! tile by tile, as soon as they have nothing else to do.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::resume_unwind;
@@ -87,9 +88,17 @@ impl<'a, 'p, P: Fn(usize) -> Place<'p> + Sync> Closing<'a, P> {
                     let help = move || -> Result<StageSeconds> {
                         let _seat = seat;
                         let (mut tools, mut seconds) = (Tools::default(), StageSeconds::default());
+                        // Should it fail, nothing more of the unit is begun.
+                        let succeeded = Cell::new(false);
+                        let _ended = Finally(|| {
+                            self.state().failed |= !succeeded.get();
+                            self.changed.notify_all();
+                            flight.wake();
+                        });
                         while let Some(job) = self.next_now() {
                             self.work(job, flight, &mut tools, &mut seconds)?;
                         }
+                        succeeded.set(true);
                         Ok(seconds)
                     };
                     match std::thread::Builder::new().name("helper".into()).spawn_scoped(scope, help) {

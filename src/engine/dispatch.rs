@@ -367,7 +367,8 @@ impl Dispatcher<'_> {
         Ok(documents::standing(self.store, &plan.pipeline.name, &plan.acquisition, &plan.key, names)?.0)
     }
 
-    /// Makes cells, in order, as many at once as the budget allows; `together` of a row share what they read.
+    /// Makes cells, in order, as many at once as the budget allows; `together` of a row share what they read. What was published
+    /// is told whatever ended it.
     fn make(&self, plan: &Arc<ScenePlan>, cells: &[usize], together: usize, serial: &mut u64) -> Result<Published> {
         self.flight.cancelled.store(false, Ordering::Relaxed);
         let spare = Arc::default();
@@ -392,12 +393,13 @@ impl Dispatcher<'_> {
         }
         let (answer, published) = channel();
         self.send(Message::Flush(answer))?;
-        let published = published.recv().map_err(|_| Error::bug("the sequencer ended before the run"))?;
+        let mut published = published.recv().map_err(|_| Error::bug("the sequencer ended before the run"))?;
         let ended = published.written.len() + published.empty.len();
-        if self.flight.stop.is_asked() && ended < cells.len() && published.error.is_none() {
-            return Err(EngineError::Interrupted.into());
-        }
-        result.map(|()| published)
+        let interrupted = self.flight.stop.is_asked() && ended < cells.len();
+        // What failed first is why a group could not be opened, or nothing more was begun.
+        let error = published.error.take().or(result.err());
+        published.error = error.or(interrupted.then(|| EngineError::Interrupted.into()));
+        Ok(published)
     }
 
     /// Admits the units of cells beside each other, row by row through all of them.

@@ -40,19 +40,28 @@ impl Tools {
     }
 }
 
-/// Buffers of tiles, of whatever sizes.
+/// Buffers of tiles, of whatever sizes: no more than were in use at once, though some come from threads that helped.
 #[derive(Default)]
-struct Buffers(Vec<Vec<u8>>);
+struct Buffers {
+    free: Vec<Vec<u8>>,
+    used: usize,
+    most: usize,
+}
 
 impl Buffers {
     /// One for tiles of this file: nothing is cleared that need not be.
     fn take(&mut self, encoder: &Encoder) -> Vec<u8> {
-        let fits = self.0.iter().rposition(|b| b.len() == encoder.tile_bytes());
-        fits.map_or_else(Vec::new, |k| self.0.swap_remove(k))
+        self.used += 1;
+        self.most = self.most.max(self.used);
+        let fits = self.free.iter().rposition(|b| b.len() == encoder.tile_bytes());
+        fits.map_or_else(Vec::new, |k| self.free.swap_remove(k))
     }
 
     fn give(&mut self, buffer: Vec<u8>) {
-        self.0.push(buffer);
+        self.used = self.used.saturating_sub(1);
+        if self.free.len() + self.used < self.most {
+            self.free.push(buffer);
+        }
     }
 }
 

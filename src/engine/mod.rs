@@ -4,7 +4,8 @@
 //!
 //! - The **dispatcher** (the calling thread) admits units row by row and alone waits for memory. **Workers** never wait for
 //!   another task, the network, or a lock held across I/O. One **sequencer** thread owns all files that lack tiles; files that
-//!   have them all are completed by **finishers**, once all pixels of their cell are made: a cell that fails leaves no file.
+//!   have them all are completed by **finishers**, once all pixels of their cell are made: a cell whose pixels cannot be made
+//!   leaves no file. Should compressing or storing fail after that, files that were complete may stand; nothing points to them.
 //! - An item that stands in storage points to files that stand there whole: it is written after all of them, and nothing
 //!   is decided by listing.
 //! - Bytes do not depend on threads, budget or order.

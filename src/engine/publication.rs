@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -88,6 +89,7 @@ pub struct Publication<'scope> {
     jobs: Sender<Job>,
     finished: Sender<Finished>,
     facts: Sender<CellFacts>,
+    failed: Arc<AtomicBool>,
     ending: Ending<'scope>,
 }
 
@@ -102,7 +104,7 @@ impl<'scope> Publication<'scope> {
     pub fn take(&self, file: Whole) {
         let (cell, lease, finished) = (Arc::clone(&self.cell), Arc::clone(&self.lease), self.finished.clone());
         // There are finishers as long as there are publications.
-        let _ = self.jobs.send(Job { file, cell, lease, finished });
+        let _ = self.jobs.send(Job { file, cell, lease, finished, failed: Arc::clone(&self.failed) });
     }
 
     /// No more files come.
@@ -112,8 +114,10 @@ impl<'scope> Publication<'scope> {
         self.ending
     }
 
-    /// The cell is not to be published. Nothing points to what was completed before.
+    /// The cell is not to be published: what is not being completed yet leaves nothing, and nothing points to what was completed
+    /// before.
     pub fn give_up(self) -> Ending<'scope> {
+        self.failed.store(true, Ordering::Relaxed);
         self.ending
     }
 }
@@ -131,6 +135,8 @@ struct Job {
     cell: Arc<OpenCell>,
     lease: Lease,
     finished: Sender<Finished>,
+    /// Its cell is not to be published.
+    failed: Arc<AtomicBool>,
 }
 
 /// What came of a file, and when it was worked on.
@@ -144,16 +150,21 @@ struct Finished {
 pub struct Finishers<'scope, 'env> {
     publisher: &'scope Publisher<'env>,
     scope: &'scope Scope<'scope, 'env>,
+    cancelled: Arc<AtomicBool>,
     jobs: Sender<Job>,
     queue: Arc<Mutex<Receiver<Job>>>,
     threads: usize,
 }
 
 impl<'scope, 'env> Finishers<'scope, 'env> {
-    /// For one run.
-    pub fn new(publisher: &'scope Publisher<'env>, scope: &'scope Scope<'scope, 'env>) -> Self {
+    /// For one run; `cancelled` is set as soon as a file cannot be completed.
+    pub fn new(
+        publisher: &'scope Publisher<'env>,
+        scope: &'scope Scope<'scope, 'env>,
+        cancelled: Arc<AtomicBool>,
+    ) -> Self {
         let (jobs, queue) = channel();
-        Self { publisher, scope, jobs, queue: Arc::new(Mutex::new(queue)), threads: 0 }
+        Self { publisher, scope, cancelled, jobs, queue: Arc::new(Mutex::new(queue)), threads: 0 }
     }
 
     /// Begins with a cell, which has reserved the memory that its files take.
@@ -165,15 +176,16 @@ impl<'scope, 'env> Finishers<'scope, 'env> {
         cell: &Arc<OpenCell>,
         reservation: &Arc<Reservation>,
     ) -> Result<Publication<'scope>, EngineError> {
-        let failed = |source| EngineError::Threads { what: "the publisher", source };
+        let no_thread = |source| EngineError::Threads { what: "the publisher", source };
         for _ in 0..cell.files().min(FINISHERS - self.threads) {
-            let (queue, store) = (Arc::clone(&self.queue), self.publisher.store);
+            let (queue, store, cancelled) =
+                (Arc::clone(&self.queue), self.publisher.store, Arc::clone(&self.cancelled));
             let thread = std::thread::Builder::new().name("finisher".into());
-            match thread.spawn_scoped(self.scope, move || finish_all(&queue, store)) {
+            match thread.spawn_scoped(self.scope, move || finish_all(&queue, store, &cancelled)) {
                 Ok(_) => self.threads += 1,
                 // Those that there are do all of it.
                 Err(_) if self.threads > 0 => break,
-                Err(source) => return Err(failed(source)),
+                Err(source) => return Err(no_thread(source)),
             }
         }
         let ((finished, files), (facts, known)) = (channel(), channel());
@@ -181,20 +193,29 @@ impl<'scope, 'env> Finishers<'scope, 'env> {
         let thread = std::thread::Builder::new()
             .name("publisher".into())
             .spawn_scoped(self.scope, move || publisher.publish(&of, &files, &known))
-            .map_err(failed)?;
+            .map_err(no_thread)?;
         let (cell, lease, jobs) = (Arc::clone(cell), Arc::clone(reservation) as Lease, self.jobs.clone());
-        Ok(Publication { cell, lease, jobs, finished, facts, ending: Ending { name, thread } })
+        let failed = Arc::default();
+        Ok(Publication { cell, lease, jobs, finished, facts, failed, ending: Ending { name, thread } })
     }
 }
 
-/// Completes files until no more can come.
-fn finish_all(queue: &Mutex<Receiver<Job>>, store: &dyn Store) {
+/// Completes files until no more can come, but for those of cells that failed.
+fn finish_all(queue: &Mutex<Receiver<Job>>, store: &dyn Store, cancelled: &AtomicBool) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { file, cell, lease, finished }) = next else { break };
+        let Ok(Job { file, cell, lease, finished, failed }) = next else { break };
+        if failed.load(Ordering::Relaxed) {
+            file.sink.abort();
+            continue;
+        }
         let (number, started) = (file.number, Instant::now());
         let complete = AssertUnwindSafe(|| complete(file, &cell, &lease, store));
         let file = catch_unwind(complete).unwrap_or_else(|_| Err(Error::bug("completing a file failed")));
+        if file.is_err() {
+            failed.store(true, Ordering::Relaxed);
+            cancelled.store(true, Ordering::Relaxed);
+        }
         // Nobody is left to be told when publishing the cell failed.
         let _ = finished.send(Finished { number, file, time: (started, Instant::now()) });
     }

@@ -173,7 +173,7 @@ pub fn run(
     let publisher = &Publisher::new(probe.store);
     std::thread::scope(|scope| {
         let (open, publishing, published) = (BTreeMap::new(), VecDeque::new(), Published::default());
-        let finishers = Finishers::new(publisher, scope);
+        let finishers = Finishers::new(publisher, scope, Arc::clone(&cancelled));
         let mut sequencer = Sequencer { probe, budget, progress, cancelled, finishers, open, publishing, published };
         messages.iter().for_each(|message| sequencer.take(message));
         sequencer.abort_all();

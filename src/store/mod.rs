@@ -238,7 +238,8 @@ pub trait PartSink: Send {
     /// Makes the object visible: `prefix`, then the tail.
     ///
     /// # Errors
-    /// Storage faults; the object stays invisible.
+    /// Storage faults; the object stays invisible, unless only what is done behind that fails: to make sure of its name on the
+    /// disk, or to read it back. Then it stands whole, or is said to differ.
     fn complete(self: Box<Self>, prefix: Payload) -> Result<Stored, StoreError>;
 
     /// Forgets everything.

@@ -11,6 +11,7 @@ mod coregistration;
 mod delivery;
 mod determinism;
 mod documents;
+mod ended_early;
 mod geometry;
 mod grids;
 mod harness;
