@@ -76,6 +76,11 @@ impl Gathered {
         (!gathered.hrefs.is_empty() && !anywhere && !crosses(&bbox)).then_some(gathered)
     }
 
+    /// True when the first Items are known from a Collection alone.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
     /// True when an Item can be added. To what was resumed it cannot if more would have to be known of the other Items: where
     /// they lie, if one crosses the antimeridian; and in what they agree about an asset that the Collection does not define.
     pub fn takes(&self, item: &Value) -> bool {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::EngineError;
@@ -23,7 +24,8 @@ use crate::store::{Store, Stored};
 pub fn collect(store: &dyn Store, pipeline: &str) -> Result<(String, usize)> {
     for announced in store.list(&format!("{pipeline}/scenes"), "/plan.json")? {
         let Some(acquisition) = announced.rsplit('/').nth(1) else { continue };
-        finish(store, pipeline, acquisition).within(|c| c.scene = Some(acquisition.to_owned()))?;
+        // A run may finish the scene meanwhile, and know of more cells.
+        while finish(store, pipeline, acquisition).within(|c| c.scene = Some(acquisition.to_owned()))? > 0 {}
     }
     let (name, items) = Collecting::new(store, pipeline).update(None)?;
     if items == 0 {
@@ -48,16 +50,12 @@ const FORMAT: u32 = 1;
 /// Digits of the digest of an Item that tell whether it changed.
 const DIGITS: usize = 16;
 
-/// How often a Collection is made again of the same scenes, because another run wrote one meanwhile.
+/// How often what another run writes meanwhile is taken in before it is written over, and how often a store is written to that
+/// does not show what was written.
 const TRIES: usize = 16;
 
 /// Scenes and the digests of their Items.
 type Scenes = BTreeMap<String, String>;
-
-/// True when all of the one are in the other.
-fn are_in(scenes: &Scenes, others: &Scenes) -> bool {
-    scenes.iter().all(|(acquisition, digest)| others.get(acquisition) == Some(digest))
-}
 
 fn digest(item: &[u8]) -> String {
     let mut digits = Stored::of(item).sha256;
@@ -90,23 +88,35 @@ impl<'a> Collecting<'a> {
     /// none such; then it reads all Items.
     ///
     /// Other runs may do the same at the same time, and who writes last may not know what who wrote before did. So what stands
-    /// is compared right before the writing, and once more behind it, with the scenes there are: whoever writes last finds
-    /// what was finished before, and writes again.
+    /// is compared right before the writing; and whoever wrote last looks once more at what scenes there are, and writes again
+    /// if that is not all of them.
     fn update(mut self, own: Option<&BTreeSet<String>>) -> Result<(String, usize)> {
         let object = format!("{}/collection.json", self.pipeline);
         let mut anew = own.is_none();
         let own = self.digests(own.into_iter().flatten())?;
-        let is_own = |known: &Known| own.iter().all(|(a, digest)| known.scenes.get(a).is_none_or(|d| d == digest));
-        let (mut before, mut tries) = (BTreeSet::new(), 0);
+        let (mut before, mut written) = (BTreeSet::new(), None);
+        let (mut repeated, mut conflicts) = (0, 0);
         loop {
             let stands = self.store.get(&object)?;
             let scenes = self.list()?;
-            tries = if scenes == before { tries + 1 } else { 0 };
-            let upon = stands.as_deref().filter(|_| !anew).and_then(Known::resumed).filter(is_own);
-            let resumed = upon.is_some();
-            self.known = upon.unwrap_or_default();
+            if written.is_some() {
+                // Who wrote after us, and knows what we know, looks for the rest.
+                let is_last = stands == written;
+                if is_last && scenes == before || !is_last && self.is_in(stands.as_deref()) {
+                    break;
+                }
+                repeated = if scenes == before { repeated + 1 } else { 0 };
+            }
+            if !self.is_right_about(stands.as_deref())? {
+                self.known = Known::default();
+            }
+            if self.known.scenes.is_empty() && !anew {
+                let is_own = |known: &Known| own.iter().all(|(a, d)| known.scenes.get(a).is_none_or(|k| k == d));
+                self.known = stands.as_deref().and_then(Known::resumed).filter(is_own).unwrap_or_default();
+            }
+            let resumed = self.known.gathered.is_resumed();
             if !self.take(&scenes)? {
-                anew = true;
+                (self.known, anew) = (Known::default(), true);
                 continue;
             }
             if self.known.gathered.count() == 0 {
@@ -115,30 +125,43 @@ impl<'a> Collecting<'a> {
             let made = match checked(&self.document()) {
                 // What stood may have been anything.
                 Err(_) if resumed => {
-                    anew = true;
+                    (self.known, anew) = (Known::default(), true);
                     continue;
                 }
                 made => made?,
             };
             let now = self.store.get(&object)?;
-            if now.as_ref() != Some(&made) {
-                let theirs = now.as_deref().filter(|_| now != stands).and_then(Known::resumed);
-                if tries < TRIES && theirs.is_some_and(|theirs| !are_in(&theirs.scenes, &self.known.scenes)) {
-                    before = scenes;
-                    continue;
-                }
-                self.store.put(&object, &made)?;
-            }
-            anew = false;
-            let after = self.store.get(&object)?;
-            let holds = |other: Known| are_in(&self.known.scenes, &other.scenes);
-            let stays = after.as_ref() == Some(&made) || after.as_deref().and_then(Known::resumed).is_some_and(holds);
-            if (stays || tries >= TRIES) && self.list()? == scenes {
+            if now.as_ref() == Some(&made) || repeated > TRIES {
                 break;
             }
-            before = scenes;
+            if now != stands && conflicts < TRIES && !self.disputed(now.as_deref()).is_empty() {
+                conflicts += 1;
+                continue;
+            }
+            self.store.put(&object, &made)?;
+            (before, written, conflicts) = (scenes, Some(made), 0);
         }
         Ok((object, self.known.gathered.count()))
+    }
+
+    /// True when a Collection was made of all that is known.
+    fn is_in(&self, collection: Option<&[u8]>) -> bool {
+        let theirs = collection.and_then(MadeOf::of).unwrap_or_default();
+        self.known.scenes.iter().all(|(acquisition, digest)| theirs.get(acquisition) == Some(digest))
+    }
+
+    /// Scenes of which this Collection says what is not known, or something else.
+    fn disputed(&self, collection: Option<&[u8]>) -> BTreeSet<String> {
+        let theirs = collection.and_then(MadeOf::of).unwrap_or_default();
+        let differs = |(a, digest): &(String, String)| self.known.scenes.get(a) != Some(digest);
+        theirs.into_iter().filter(differs).map(|(acquisition, _)| acquisition).collect()
+    }
+
+    /// True when what is known of scenes is what stands, where this Collection says something else.
+    fn is_right_about(&self, collection: Option<&[u8]>) -> Result<bool> {
+        let disputed = self.disputed(collection);
+        let known = disputed.iter().filter(|a| self.known.scenes.contains_key(*a));
+        Ok(self.digests(known)?.iter().all(|(a, digest)| self.known.scenes.get(a) == Some(digest)))
     }
 
     /// Digests of the Items of those of these scenes that have one.
@@ -240,15 +263,33 @@ fn is_folder(name: &str) -> bool {
     (1..=255).contains(&name.len()) && !name.starts_with('.') && !name.contains(|c: char| c == '/' || c.is_control())
 }
 
+/// What a Collection says of the scenes it was made of.
+#[derive(Deserialize)]
+struct MadeOf {
+    format: u32,
+    scenes: Scenes,
+}
+
+impl MadeOf {
+    /// The scenes, if it says them in our format; all else is passed over.
+    fn of(collection: &[u8]) -> Option<Scenes> {
+        #[derive(Deserialize)]
+        struct Says {
+            #[serde(rename = "fieldglow:made_of")]
+            made_of: MadeOf,
+        }
+        let Says { made_of } = serde_json::from_slice(collection).ok()?;
+        (made_of.format == FORMAT).then_some(made_of.scenes)
+    }
+}
+
 impl Known {
     /// What a Collection says of its scenes; `None` if it does not say enough to go on from.
     fn resumed(collection: &[u8]) -> Option<Self> {
-        let mut says: Value = serde_json::from_slice(collection).ok()?;
-        let gathered = Gathered::resumed(&says)?;
-        let made_of = says.get_mut(MADE_OF)?.take();
-        let scenes = made_of.get("scenes").filter(|_| made_of.get("format") == Some(&FORMAT.into()))?;
-        let scenes: Scenes = serde_json::from_value(scenes.clone()).ok()?;
+        let scenes = MadeOf::of(collection)?;
         let latest = scenes.keys().next_back()?.clone();
+        let says: Value = serde_json::from_slice(collection).ok()?;
+        let gathered = Gathered::resumed(&says)?;
         let told = ["id", "description", "license", "providers"];
         let told = told.into_iter().filter_map(|key| Some((key.to_owned(), says.get(key)?.clone())));
         Some(Self { gathered, scenes, told: (latest, Value::Object(told.collect())) })
@@ -491,6 +532,29 @@ mod tests {
         }));
         run(&shelf, "1", 4);
         assert_eq!(range(&shelf), json!({ "minimum": 2, "maximum": 4 }));
+        assert_eq!(shelf.collection(), shelf.anew());
+    }
+
+    /// Whenever we look at the Collection, another run has just taken in a scene of its own, while we have to read everything.
+    #[test]
+    fn a_run_gets_its_turn_however_many_others_there_are() {
+        let shelf = Shelf::default();
+        run(&shelf, "1", 1);
+        run(&shelf, "2", 9);
+        for k in 10..90 {
+            let name = k.to_string();
+            shelf.before_read.lock().unwrap().push_back(Box::new(move |shelf| {
+                let others = std::mem::take(&mut *shelf.before_read.lock().unwrap());
+                run(shelf, &name, k);
+                *shelf.before_read.lock().unwrap() = others;
+            }));
+        }
+        shelf.items_read();
+        run(&shelf, "2", 2);
+        let others = shelf.before_read.lock().unwrap().len();
+        assert!(others > 30, "{others} were left");
+        // Each of the others reads its own; we read what stood, and each of theirs once.
+        assert!(shelf.items_read() <= 3 * 3 + (80 - others) * (NEW + 3 + 1), "with {others} left");
         assert_eq!(shelf.collection(), shelf.anew());
     }
 
