@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use fieldglow::engine::{self, Given, Options, Progress, RunReport, Silent, Stop};
-use fieldglow::scene::Finder;
-use fieldglow::{config, store};
+use fieldglow::engine::{Options, Progress, RunReport, Silent};
+use fieldglow::store;
 use sha2::{Digest, Sha256};
 
 use crate::delivery::{Delivery, Tiny, UNIT_N, UNIT_R, farm, finished, native};
-use crate::harness::{Desk, files, tree};
+use crate::harness::{Desk, files, options, run_in_process, tree};
 
 fn digests(objects: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
     objects.into_iter().map(|(name, bytes)| (name, Sha256::digest(bytes).to_vec())).collect()
@@ -40,23 +39,8 @@ fn run_here(
     (threads, shuffle): (usize, Option<u64>),
     progress: &dyn Progress,
 ) -> RunReport {
-    let pipeline = Arc::new(config::load(pipeline, &[]).unwrap());
-    let mut finder = Finder::default();
-    finder.add(scene).unwrap();
-    let scenes = finder.finish().into_iter().map(Given::Delivery).collect();
     let store = store::open(output.to_str().unwrap()).unwrap();
-    let options = Options {
-        threads,
-        memory: 2 << 30,
-        force: false,
-        fail_fast: false,
-        cells: Vec::new(),
-        area: None,
-        shard: None,
-        shuffle,
-        stop: Stop::default(),
-    };
-    engine::run(&pipeline, scenes, &*store, &options, progress).unwrap()
+    run_in_process((pipeline, scene), &*store, Options { threads, shuffle, ..options() }, progress)
 }
 
 /// Each file is completed when its own last tile has come: it waits neither for the other files of its cell nor for what else

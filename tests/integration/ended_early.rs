@@ -1,17 +1,14 @@
 //! Scenes that end before all of their cells are made: what stands is told, and nothing more is begun.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use fieldglow::config;
-use fieldglow::engine::{self, Given, Options, Progress, RunReport, Silent, Stop};
-use fieldglow::scene::Finder;
+use fieldglow::engine::{Options, Progress, Silent, Stop};
 use fieldglow::store::{self, Found, PartSink, Payload, Store, StoreError, Stored};
 
 use crate::delivery::{Tiny, UNIT_N, UNIT_R, native};
-use crate::harness::{Desk, tree};
+use crate::harness::{Desk, options, run_in_process, tree};
 
 const NDVI: &str = "[[product]]\nname = \"ndvi\"\nkind = \"index\"\nindex = \"NDVI\"\n\
                     [[product]]\nname = \"qa\"\nkind = \"qa\"\n";
@@ -24,25 +21,6 @@ fn row_of_cells(desk: &Desk, rows: usize, cells: usize) -> (PathBuf, PathBuf) {
     let plane = |k: usize| (0..rows * cells * CELL).map(|i| ((i / 7) * (k + 3) % 9_001) as u16).collect::<Vec<_>>();
     let tiny = Tiny::new(desk, (rows, cells * CELL), &[plane(1), plane(2)], "fill = 0", &[UNIT_R, UNIT_N]);
     (desk.write("pipeline.toml", native("toa", NDVI)), tiny.folder)
-}
-
-fn run_on((pipeline, scene): (&Path, &Path), store: &dyn Store, stop: Stop, progress: &dyn Progress) -> RunReport {
-    let pipeline = Arc::new(config::load(pipeline, &[]).unwrap());
-    let mut finder = Finder::default();
-    finder.add(scene).unwrap();
-    let scenes = finder.finish().into_iter().map(Given::Delivery).collect();
-    let options = Options {
-        threads: 2,
-        memory: 2 << 30,
-        force: false,
-        fail_fast: false,
-        cells: Vec::new(),
-        area: None,
-        shard: None,
-        shuffle: None,
-        stop,
-    };
-    engine::run(&pipeline, scenes, store, &options, progress).unwrap()
 }
 
 /// A scene that is told to end tells of the cells that stand by then, and the next run makes the others.
@@ -63,7 +41,7 @@ fn an_interrupted_scene_tells_what_stands_of_it() {
     let output = desk.path("out");
     let store = store::open(output.to_str().unwrap()).unwrap();
     let stop = Stop::default();
-    let report = run_on((&pipeline, &scene), &*store, stop.clone(), &Ends(stop));
+    let report = run_in_process((&pipeline, &scene), &*store, Options { stop: stop.clone(), ..options() }, &Ends(stop));
     let told = &report.scenes[0];
     let stands = tree(&output)
         .keys()
@@ -73,7 +51,7 @@ fn an_interrupted_scene_tells_what_stands_of_it() {
     assert!((1..CELLS).contains(&stands), "{stands}");
     assert_eq!((told.cells_written.len(), told.error.as_ref().unwrap().code.as_str()), (stands, "engine/interrupted"));
     assert!(report.interrupted && told.bytes_written > 0);
-    let report = run_on((&pipeline, &scene), &*store, Stop::default(), &Silent);
+    let report = run_in_process((&pipeline, &scene), &*store, options(), &Silent);
     assert_eq!((report.scenes[0].cells_written.len(), report.scenes[0].cells_unchanged), (CELLS - stands, stands));
 }
 
@@ -134,7 +112,7 @@ fn a_scene_that_cannot_be_stored_is_not_made_to_its_end() {
     let (pipeline, scene) = row_of_cells(&desk, rows, cells);
     let store = Full(store::open(desk.path("out").to_str().unwrap()).unwrap());
     let made = Made::default();
-    let report = run_on((&pipeline, &scene), &store, Stop::default(), &made);
+    let report = run_in_process((&pipeline, &scene), &store, options(), &made);
     let error = report.scenes[0].error.as_ref().unwrap();
     assert!(error.message.contains("writing `a file`"), "{}", error.message);
     assert_eq!(error.context.cell.as_deref().map(|c| c.ends_with("-C0000")), Some(true));

@@ -5,8 +5,13 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use fieldglow::config;
+use fieldglow::engine::{self, Given, Options, Progress, RunReport, Stop};
+use fieldglow::scene::Finder;
+use fieldglow::store::Store;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -111,6 +116,35 @@ impl Said {
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}:\n{}\n{}", self.stdout, self.stderr))
     }
+}
+
+/// Two threads, all of every scene.
+pub fn options() -> Options {
+    Options {
+        threads: 2,
+        memory: 2 << 30,
+        force: false,
+        fail_fast: false,
+        cells: Vec::new(),
+        area: None,
+        shard: None,
+        shuffle: None,
+        stop: Stop::default(),
+    }
+}
+
+/// Runs a pipeline over a scene in this process.
+pub fn run_in_process(
+    (pipeline, scene): (&Path, &Path),
+    store: &dyn Store,
+    options: Options,
+    progress: &dyn Progress,
+) -> RunReport {
+    let pipeline = Arc::new(config::load(pipeline, &[]).unwrap());
+    let mut finder = Finder::default();
+    finder.add(scene).unwrap();
+    let scenes = finder.finish().into_iter().map(Given::Delivery).collect();
+    engine::run(&pipeline, scenes, store, &options, progress).unwrap()
 }
 
 /// All files below a folder: name with `/`, and content. A folder that is not there has none.
