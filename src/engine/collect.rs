@@ -107,7 +107,7 @@ impl<'a> Collecting<'a> {
                 }
                 repeated = if scenes == before { repeated + 1 } else { 0 };
             }
-            if !self.is_right_about(stands.as_deref())? {
+            if !self.known.scenes.is_empty() && !self.is_right_about(stands.as_deref())? {
                 self.known = Known::default();
             }
             if self.known.scenes.is_empty() && !anew {
