@@ -55,9 +55,10 @@ KINDS = {
 FLOATS = ("reflectance-f32", "ndvi-f32")
 # What Fieldglow uses.
 PREDICTOR = {"reflectance": 2, "ndvi": 2, "reflectance-f32": 3, "ndvi-f32": 3, "qa": 1}
-LEVELS = {"zstd": (1, 2, 3, 6, 9, 12, 15, 19), "deflate": (1, 2, 3, 4, 6, 9, 12)}
+LEVELS = {"own": (3,), "zstd": (1, 2, 3, 6, 9, 12, 15, 19), "deflate": (1, 2, 3, 4, 6, 9, 12)}
+NAMES = {"own": "zstd 3, own search"}
 # Where predictors, interleaving and tile sizes are shown.
-SHOWN = ("zstd:1", "zstd:3", "zstd:9", "deflate:1", "deflate:6")
+SHOWN = ("own:3", "zstd:1", "zstd:3", "zstd:9", "deflate:1", "deflate:6")
 
 PIPELINE = """schema = 1
 name = "codecs"
@@ -246,21 +247,21 @@ def markdown(results, origins):
     for codec, level in ((c, l) for c in LEVELS for l in LEVELS[c]):
         cells = sizes("reflectance", f"{codec}:{level}:2:pixel:512")
         cells += [sizes(k, f"{codec}:{level}:{PREDICTOR[k]}:pixel:512", [o])[0] for k, o in others]
-        rows.append((f"{codec} {level}", cells + speeds("reflectance", f"{codec}:{level}:2:pixel:512")))
+        rows.append((NAMES.get(codec, f"{codec} {level}"), cells + speeds("reflectance", f"{codec}:{level}:2:pixel:512")))
     out += table("codec, level", [*columns, "there, MB/s", "back, MB/s"], rows)
     out += ["Predictors, by pixel, tiles of 512:", ""]
-    columns = [f"{c.replace(':', ' ')}, {p}" for c in ("zstd:3", "deflate:1") for p in ("none", "2", "3")]
+    columns = [f"{c.replace(':', ' ')}, {p}" for c in ("zstd:3", "deflate:1") for p in ("none", "2", "3")] + ["own search, 2"]
     rows = []
     for kind, origin in itertools.product([k for k in KINDS if k != "qa"], origins):
-        trials = [f"{c}:{p}:pixel:512" for c in ("zstd:3", "deflate:1") for p in (1, 2, 3)]
+        trials = [f"{c}:{p}:pixel:512" for c in ("zstd:3", "deflate:1") for p in (1, 2, 3)] + ["own:3:2:pixel:512"]
         known = results[kind]["trials"]
         rows.append((f"{KINDS[kind]}: {origin}", [number(known[t][origin]) if t in known else "–" for t in trials]))
     out += table("pixels", columns, rows)
-    out += ["Interleaving and tiles, zstd 3:", ""]
+    out += ["Interleaving and tiles, zstd 3 with the search of its own:", ""]
     columns = [f"{KINDS[k]}: {o}" for k in ("reflectance", "reflectance-f32") for o in origins]
     rows = []
     for interleave, tile in itertools.product(("pixel", "band"), (256, 512, 1024)):
-        cells = [c for k in ("reflectance", "reflectance-f32") for c in sizes(k, f"zstd:3:{PREDICTOR[k]}:{interleave}:{tile}")]
+        cells = [c for k in ("reflectance", "reflectance-f32") for c in sizes(k, f"own:3:{PREDICTOR[k]}:{interleave}:{tile}")]
         rows.append((f"by {interleave}, {tile}", cells))
     out += table("layout", columns, rows)
     return "\n".join(out)

@@ -4,7 +4,8 @@
 //!     codec_floor THREADS RUNS PATH…     every .tif below the paths; prints one JSON object
 //!
 //! Tiles are decompressed first, which gives back what the compressor was fed (predictor applied); then each run
-//! compresses all of them with the file's codec at the level named below, tiles shared out one by one among the threads.
+//! compresses all of them with the library of the file's codec at the level named below, tiles shared out one by one among
+//! the threads, and once more with Fieldglow's own compressor, whose search for matches is another (`own` in what is printed).
 //! Files are taken in turn until 1 GiB of raw tiles is in memory; what is compressed twice is counted twice.
 #![expect(clippy::print_stdout, reason = "a program for people and scripts")]
 
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use fieldglow::cog::tiff_reader::{Limits, Tiff};
+use fieldglow::cog::{Codecs, Compression, TileIndex};
 
 /// Levels of `fieldglow run` where the pipeline names none.
 const ZSTD_LEVEL: i32 = 3;
@@ -24,7 +26,33 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 struct Tile {
     zstd: bool,
+    /// Differences of 16-bit samples.
+    differences: bool,
     raw: Vec<u8>,
+}
+
+/// What the runs of one compressor took and gave.
+#[derive(Default)]
+struct Runs {
+    seconds: Vec<f64>,
+    stored_bytes: u64,
+}
+
+impl Runs {
+    fn add(&mut self, run: usize, (seconds, stored): (f64, u64)) {
+        self.seconds.resize(self.seconds.len().max(run + 1), 0.0);
+        self.seconds[run] += seconds;
+        if run == 0 {
+            self.stored_bytes += stored;
+        }
+    }
+
+    fn json(&self) -> String {
+        let mut sorted = self.seconds.clone();
+        sorted.sort_by(f64::total_cmp);
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN);
+        format!("\"stored_bytes\": {}, \"seconds\": {sorted:?}, \"median_seconds\": {median}", self.stored_bytes)
+    }
 }
 
 fn main() -> Result<(), Failed> {
@@ -36,7 +64,8 @@ fn main() -> Result<(), Failed> {
     let mut files = Vec::new();
     paths.iter().try_for_each(|p| find(Path::new(p), &mut files))?;
     files.sort();
-    let (mut seconds, mut raw_bytes, mut stored_bytes, mut tiles) = (vec![0.0; runs], 0u64, 0u64, 0usize);
+    let (mut library, mut own) = (Runs::default(), Runs::default());
+    let (mut raw_bytes, mut tiles) = (0u64, 0usize);
     let mut group = Vec::new();
     let mut held = 0;
     for (k, file) in files.iter().enumerate() {
@@ -44,24 +73,21 @@ fn main() -> Result<(), Failed> {
         held += read.iter().map(|t| t.raw.len()).sum::<usize>();
         group.extend(read);
         if held >= 1 << 30 || k + 1 == files.len() {
-            for seconds in &mut seconds {
-                let (elapsed, stored) = compress(&group, threads)?;
-                *seconds += elapsed;
-                stored_bytes += stored;
+            for run in 0..runs {
+                library.add(run, compress(&group, threads, with_libraries)?);
+                own.add(run, compress(&group, threads, with_own)?);
             }
             raw_bytes += held as u64;
             tiles += group.len();
             (group, held) = (Vec::new(), 0);
         }
     }
-    seconds.sort_by(f64::total_cmp);
     println!(
-        "{{\"files\": {}, \"tiles\": {tiles}, \"raw_bytes\": {raw_bytes}, \"stored_bytes\": {}, \"threads\": {threads}, \
-         \"seconds\": {:?}, \"median_seconds\": {}, \"zstd\": \"{}\"}}",
+        "{{\"files\": {}, \"tiles\": {tiles}, \"raw_bytes\": {raw_bytes}, \"threads\": {threads}, {}, \"own\": {{{}}}, \
+         \"zstd\": \"{}\"}}",
         files.len(),
-        stored_bytes / runs.max(1) as u64,
-        seconds,
-        seconds.get(runs / 2).copied().unwrap_or(f64::NAN),
+        library.json(),
+        own.json(),
         zstd::zstd_safe::version_string(),
     );
     Ok(())
@@ -80,7 +106,9 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
 
 /// All tiles of all levels of a file, decompressed.
 fn read(path: &Path) -> Result<Vec<Tile>, Failed> {
+    const BITS_PER_SAMPLE: u16 = 258;
     const COMPRESSION: u16 = 259;
+    const PREDICTOR: u16 = 317;
     const TILE_OFFSETS: u16 = 324;
     const TILE_BYTE_COUNTS: u16 = 325;
     let mut tiff = Tiff::open(path, BufReader::new(File::open(path)?), Limits::default())?;
@@ -91,12 +119,14 @@ fn read(path: &Path) -> Result<Vec<Tile>, Failed> {
             Some(8) => false,
             other => return Err(format!("{}: compression {other:?}", path.display()).into()),
         };
+        let bits = tiff.integers(&directory, BITS_PER_SAMPLE)?.unwrap_or_default();
+        let differences = tiff.integer(&directory, PREDICTOR)? == Some(2) && bits.first() == Some(&16);
         let offsets = tiff.integers(&directory, TILE_OFFSETS)?.unwrap_or_default();
         let counts = tiff.integers(&directory, TILE_BYTE_COUNTS)?.unwrap_or_default();
         for (offset, count) in offsets.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
             let bytes = tiff.bytes(offset, count)?;
             let raw = if zstd { zstd::decode_all(&bytes[..])? } else { inflate(&bytes)? };
-            tiles.push(Tile { zstd, raw });
+            tiles.push(Tile { zstd, differences, raw });
         }
     }
     Ok(tiles)
@@ -109,29 +139,48 @@ fn inflate(bytes: &[u8]) -> Result<Vec<u8>, Failed> {
     Ok(out)
 }
 
+/// Compresses tiles until there are none; bytes that came out.
+type Worker = fn(&mut dyn Iterator<Item = &Tile>) -> Result<u64, Failed>;
+
 /// Seconds, and bytes that came out.
-fn compress(tiles: &[Tile], threads: usize) -> Result<(f64, u64), Failed> {
+fn compress(tiles: &[Tile], threads: usize, worker: Worker) -> Result<(f64, u64), Failed> {
     let next = AtomicUsize::new(0);
+    let run = || worker(&mut std::iter::from_fn(|| tiles.get(next.fetch_add(1, Ordering::Relaxed))));
     let started = Instant::now();
     let stored = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| worker(tiles, &next))).collect();
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
         workers.into_iter().map(|w| w.join().map_err(|_| Failed::from("a worker failed"))?).sum::<Result<u64, Failed>>()
     })?;
     Ok((started.elapsed().as_secs_f64(), stored))
 }
 
-fn worker(tiles: &[Tile], next: &AtomicUsize) -> Result<u64, Failed> {
+fn with_libraries(tiles: &mut dyn Iterator<Item = &Tile>) -> Result<u64, Failed> {
     let mut zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
     let level = libdeflater::CompressionLvl::new(DEFLATE_LEVEL).map_err(|_| "no such level")?;
     let mut deflate = libdeflater::Compressor::new(level);
-    let largest = tiles.iter().map(|t| t.raw.len()).max().unwrap_or(0);
-    let mut out = vec![0; zstd::zstd_safe::compress_bound(largest).max(deflate.zlib_compress_bound(largest))];
+    let mut out = Vec::new();
     let mut stored = 0;
-    while let Some(tile) = tiles.get(next.fetch_add(1, Ordering::Relaxed)) {
+    for tile in tiles {
+        let bound = zstd::zstd_safe::compress_bound(tile.raw.len()).max(deflate.zlib_compress_bound(tile.raw.len()));
+        out.resize(bound.max(out.len()), 0);
         stored += match tile.zstd {
             true => zstd.compress_to_buffer(&tile.raw, &mut out[..])?,
             false => deflate.zlib_compress(&tile.raw, &mut out)?,
         } as u64;
+    }
+    Ok(stored)
+}
+
+fn with_own(tiles: &mut dyn Iterator<Item = &Tile>) -> Result<u64, Failed> {
+    let mut codecs = Codecs::default();
+    let index = TileIndex { level: 0, row: 0, col: 0 };
+    let mut stored = 0;
+    for tile in tiles {
+        let compression = match tile.zstd {
+            true => Compression::Zstd { level: ZSTD_LEVEL },
+            false => Compression::Deflate { level: DEFLATE_LEVEL },
+        };
+        stored += u64::from(codecs.compress(compression, tile.differences, index, &tile.raw)?.size());
     }
     Ok(stored)
 }

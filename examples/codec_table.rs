@@ -2,6 +2,8 @@
 //!
 //!     codec_table RUNS TRIAL… -- FILE…    TRIAL: codec:level:predictor:interleave:tile, such as zstd:3:2:pixel:512
 //!
+//! Codecs are `zstd` and `deflate`, as their libraries are, and `own`: Zstandard as Fieldglow writes it.
+//!
 //! Reads the full resolution of each file through GDAL, cuts it into tiles, padded with nodata at the right and lower edge,
 //! and predicts and compresses them from memory, and back, RUNS times, those that take long once; the least time counts.
 //! Predictor 2 of floats differences their bits, as libtiff does. Every tile is compared after the way back. Prints one
@@ -10,6 +12,7 @@
 
 use std::time::Instant;
 
+use fieldglow::cog::{Codecs, Compression, TileIndex};
 use gdal::Dataset;
 use gdal::raster::GdalDataType;
 use serde_json::{Value, json};
@@ -38,9 +41,16 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
+#[derive(Clone, Copy)]
+enum Codec {
+    Zstd,
+    Deflate,
+    Own,
+}
+
 struct Trial {
     text: String,
-    zstd: bool,
+    codec: Codec,
     level: i32,
     predictor: u8,
     by_pixel: bool,
@@ -60,7 +70,12 @@ impl Trial {
         };
         Ok(Self {
             text: text.to_owned(),
-            zstd: one_of(codec, "zstd", "deflate")?,
+            codec: match codec {
+                "zstd" => Codec::Zstd,
+                "deflate" => Codec::Deflate,
+                "own" => Codec::Own,
+                other => return Err(format!("`{text}`: expected zstd, deflate or own, found {other}").into()),
+            },
             level: level.parse()?,
             predictor: predictor.parse()?,
             by_pixel: one_of(interleave, "pixel", "band")?,
@@ -160,6 +175,9 @@ fn measure(image: &Image, trial: &Trial, runs: usize) -> Result<Value, Failed> {
     let mut inflate = libdeflater::Decompressor::new();
     let mut zstd = zstd::bulk::Compressor::new(trial.level)?;
     let mut unzstd = zstd::bulk::Decompressor::new()?;
+    let mut own = Codecs::default();
+    let (compression, index) = (Compression::Zstd { level: trial.level }, TileIndex { level: 0, row: 0, col: 0 });
+    let differences = trial.predictor == 2 && image.size == 2;
     let mut out = vec![0; zstd::zstd_safe::compress_bound(raw).max(deflate.zlib_compress_bound(raw))];
     let (mut predicted, mut back) = (vec![0; raw], vec![0; raw]);
     let (mut encode, mut decode, mut stored) = (f64::INFINITY, f64::INFINITY, 0);
@@ -169,15 +187,18 @@ fn measure(image: &Image, trial: &Trial, runs: usize) -> Result<Value, Failed> {
         for tile in &tiles {
             let started = Instant::now();
             row.predict(tile, &mut predicted);
-            let size = match trial.zstd {
-                true => zstd.compress_to_buffer(&predicted, &mut out[..])?,
-                false => deflate.zlib_compress(&predicted, &mut out)?,
+            let mut kept = None;
+            let size = match trial.codec {
+                Codec::Zstd => zstd.compress_to_buffer(&predicted, &mut out[..])?,
+                Codec::Deflate => deflate.zlib_compress(&predicted, &mut out)?,
+                Codec::Own => kept.insert(own.compress(compression, differences, index, &predicted)?).size() as usize,
             };
             there += started.elapsed().as_secs_f64();
             let started = Instant::now();
-            match trial.zstd {
-                true => unzstd.decompress_to_buffer(&out[..size], &mut predicted[..])?,
-                false => inflate.zlib_decompress(&out[..size], &mut predicted)?,
+            let frame = kept.as_ref().map_or(&out[..size], |tile| tile.bytes());
+            match trial.codec {
+                Codec::Zstd | Codec::Own => unzstd.decompress_to_buffer(frame, &mut predicted[..])?,
+                Codec::Deflate => inflate.zlib_decompress(frame, &mut predicted)?,
             };
             row.restore(&mut predicted, &mut back);
             again += started.elapsed().as_secs_f64();

@@ -9,8 +9,10 @@ use std::io::Cursor;
 use bytes::Bytes;
 use zstd::bulk::Compressor;
 
+use super::matches::{self, Search};
 use super::pool::Buffer;
 use super::predictor::{put_differences, put_plain, put_planes};
+use super::sequences;
 use super::{CogError, Compression, Layout, Predictor, SampleType, Spec, TileIndex};
 
 mod sealed {
@@ -174,16 +176,37 @@ impl Draft {
 #[derive(Default)]
 pub struct Codecs {
     zstd: BTreeMap<i32, Compressor<'static>>,
+    differences: Option<(Search, sequences::Compressor)>,
     deflate: BTreeMap<i32, libdeflater::Compressor>,
     planes: Vec<u8>,
 }
 
 impl Codecs {
-    /// The tile of these bytes.
-    fn compress(&mut self, compression: Compression, index: TileIndex, raw: &[u8]) -> Result<EncodedTile, CogError> {
+    /// The tile of bytes that the predictor has left; `differences` says that they are 16-bit ones of predictor 2.
+    ///
+    /// # Errors
+    /// [`CogError::CodecSetup`] if the codec refuses its level, [`CogError::Codec`].
+    pub fn compress(
+        &mut self,
+        compression: Compression,
+        differences: bool,
+        index: TileIndex,
+        raw: &[u8],
+    ) -> Result<EncodedTile, CogError> {
         let set_up = |source| CogError::CodecSetup { compression, source };
         let failed = |source| CogError::Codec { index, source };
         let (codec, bound) = match compression {
+            Compression::Zstd { level: SEARCHED_LEVEL } if differences && matches::suits(raw) => {
+                let made = match self.differences.take() {
+                    Some(made) => made,
+                    None => {
+                        let compressor = sequences::Compressor::new(SEARCHED_LEVEL, matches::SHORTEST);
+                        (Search::default(), compressor.map_err(|e| set_up(std::io::Error::other(e)))?)
+                    }
+                };
+                let (search, compressor) = self.differences.insert(made);
+                (Codec::Differences(search, compressor), zstd::zstd_safe::compress_bound(raw.len()))
+            }
             Compression::Zstd { level } => (
                 Codec::Zstd(kept(&mut self.zstd, level, || Compressor::new(level).map_err(set_up))?),
                 zstd::zstd_safe::compress_bound(raw.len()),
@@ -201,6 +224,10 @@ impl Codecs {
         };
         let mut buffer = Buffer::of(bound + 2 * FRAME);
         match codec {
+            Codec::Differences(search, compressor) => {
+                buffer.bytes.resize(FRAME, 0);
+                compressor.compress(raw, search.run(raw), &mut buffer.bytes).map_err(|e| failed(e.into()))?;
+            }
             Codec::Zstd(c) => {
                 // Writes where nothing was written yet as well, and says how far.
                 buffer.bytes.resize(FRAME, 0);
@@ -217,6 +244,9 @@ impl Codecs {
         EncodedTile::of(index, buffer)
     }
 }
+
+/// The level of Zstandard, the default one, at which [`Search`] finds the matches of noisy 16-bit differences.
+const SEARCHED_LEVEL: i32 = 3;
 
 /// Logarithms of the table sizes of Zstandard 1.5.7 by level from 1 on: of the chain or tree, and of the hashes
 /// (`ZSTD_defaultCParameters`, "for any srcSize > 256 KB", of clevels.h).
@@ -270,7 +300,10 @@ impl Compression {
                     5..=12 if tile_bytes > 1 << 18 => 4 * hash + hash,
                     _ => 4 * (hash + chain),
                 };
-                (tables + ZSTD_OTHER, zstd::zstd_safe::compress_bound(tile_bytes))
+                let context = tables + ZSTD_OTHER;
+                // Some tiles of a file may suit the search, and others not.
+                let both = if level == SEARCHED_LEVEL { context + matches::memory(tile_bytes) as u64 } else { 0 };
+                (context + both, zstd::zstd_safe::compress_bound(tile_bytes))
             }
             Self::Deflate { level } => {
                 (if level >= 10 { DEFLATE_OPTIMAL } else { DEFLATE_OTHER }, tile_bytes + tile_bytes / 1000 + 1024)
@@ -281,6 +314,7 @@ impl Compression {
 }
 
 enum Codec<'a> {
+    Differences(&'a mut Search, &'a mut sequences::Compressor),
     Zstd(&'a mut Compressor<'static>),
     Deflate(&'a mut libdeflater::Compressor),
 }
@@ -396,7 +430,8 @@ impl Encoder {
                 SampleType::F32 => self.put::<f32>(&[], to, codecs),
             }
         }
-        let tile = codecs.compress(self.compression, draft.index, &draft.bytes)?;
+        let differences = self.predictor == Predictor::Horizontal && self.sample.size() == 2;
+        let tile = codecs.compress(self.compression, differences, draft.index, &draft.bytes)?;
         Ok((tile, draft.bytes))
     }
 
@@ -438,18 +473,25 @@ mod tests {
     use super::*;
     use crate::cog::synthetic;
 
-    /// Against what the library itself says its context takes after a tile of this size.
+    /// Against what the library itself says its context takes after a tile of this size; beside it, at one level, a search of
+    /// matches has a context of its own.
     #[test]
     fn a_context_takes_what_is_said_and_not_much_less() {
         use zstd::zstd_safe::{CCtx, CParameter, compress_bound};
-        for tile_bytes in [1 << 18, 512 * 512 * 2, 512 * 512 * 8] {
+        let mut search = Search::default();
+        for tile_bytes in [1 << 18, 512 * 512 * 2, 512 * 512 * 6, 512 * 512 * 8] {
             let raw = vec![0_u8; tile_bytes];
             let mut out = vec![0_u8; compress_bound(tile_bytes)];
             for level in 1..=22 {
                 let mut context = CCtx::create();
                 context.set_parameter(CParameter::CompressionLevel(level)).unwrap();
                 context.compress2(out.as_mut_slice(), &raw).unwrap();
-                let takes = (context.sizeof() + out.len()) as u64;
+                let mut takes = (context.sizeof() + out.len()) as u64;
+                if level == SEARCHED_LEVEL {
+                    let mut compressor = sequences::Compressor::new(level, matches::SHORTEST).unwrap();
+                    compressor.compress(&raw, search.run(&raw), &mut Vec::new()).unwrap();
+                    takes += (search.size() + compressor.size()) as u64;
+                }
                 let said = Compression::Zstd { level }.context_bytes(tile_bytes);
                 assert!(takes <= said, "level {level}, {tile_bytes} bytes: {takes} of {said}");
                 // For small tiles some levels take smaller tables.
@@ -524,6 +566,30 @@ mod tests {
                 assert_eq!(encode(&encoder, index, tile, &mut used).unwrap(), fresh);
             }
         }
+    }
+
+    /// Which compressor a tile has: noisy differences at the default level the search, all else libzstd alone.
+    #[test]
+    fn noise_of_16_bits_is_searched_and_nothing_else() {
+        let mut state = 1;
+        let pixels: Vec<u16> = (0..1 << 16).map(|_| (synthetic::random(&mut state) % 100) as u16).collect();
+        let smooth: Vec<u16> = (0..1 << 16).map(|n| (n / 3) as u16).collect();
+        let all_of = |pixels: &[u16], predictor, level| {
+            let compression = Compression::Zstd { level };
+            let spec = Spec { compression, predictor, ..synthetic::spec(256, 256, 256, SampleType::U16, 1) };
+            let (encoder, mut codecs) = (Encoder::new(&spec).unwrap(), Codecs::default());
+            let tile = encode(&encoder, TileIndex { level: 0, row: 0, col: 0 }, pixels, &mut codecs).unwrap();
+            let raw = zstd::bulk::decompress(tile.bytes(), spec.tile_bytes()).unwrap();
+            let (alone, mut searched) = (zstd::bulk::compress(&raw, level).unwrap(), Vec::new());
+            let mut compressor = sequences::Compressor::new(level, matches::SHORTEST).unwrap();
+            compressor.compress(&raw, Search::default().run(&raw), &mut searched).unwrap();
+            assert_ne!(alone, searched);
+            (tile.bytes() == alone, tile.bytes() == searched)
+        };
+        assert_eq!(all_of(&pixels, Predictor::Horizontal, SEARCHED_LEVEL), (false, true));
+        assert_eq!(all_of(&pixels, Predictor::Horizontal, SEARCHED_LEVEL + 1), (true, false));
+        assert_eq!(all_of(&pixels, Predictor::None, SEARCHED_LEVEL), (true, false));
+        assert_eq!(all_of(&smooth, Predictor::Horizontal, SEARCHED_LEVEL), (true, false));
     }
 
     #[test]

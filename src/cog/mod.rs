@@ -12,16 +12,20 @@
 
 pub mod codec;
 mod directory;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub mod geokeys;
 pub mod ghost;
 #[cfg(test)]
 mod hostile;
 mod image;
 pub mod layout;
+mod matches;
 pub mod metadata;
 mod pool;
 mod predictor;
 mod recount;
+mod sequences;
 pub mod spec;
 pub mod tiff_reader;
 pub mod validate;

@@ -1,4 +1,5 @@
-//! Every reader of bytes from outside, as a function of any bytes: what fuzzers call, and a short test of it.
+//! Every reader of bytes from outside, and what compresses tiles, as functions of any bytes: what fuzzers call, and a short
+//! test of it.
 //!
 //! Not part of the interface: compiled for tests, and for the `fuzz` package, which sets `cfg(fuzzing)`. A target returns for
 //! whatever bytes it is given; it panics when a reader does, or when what was read breaks a promise of the reader's.
@@ -20,7 +21,7 @@ use crate::{describe, read, scene, store};
 pub type Target = fn(&Path, &[u8]) -> bool;
 
 /// All targets by name; `fuzz/fuzz_targets` and `fuzz/seeds` have the same names.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("names", scene::fuzz::names),
     ("metadata", scene::fuzz::metadata),
     ("rpc", scene::fuzz::rpc),
@@ -38,6 +39,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("cog", cog),
     ("stac_document", stac_document),
     ("uploads", store::fuzz::uploads),
+    ("tiles", cog::fuzz::tiles),
 ];
 
 /// Runs the target of that name in a folder of this process; an unknown name does nothing.

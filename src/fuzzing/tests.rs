@@ -162,5 +162,5 @@ macro_rules! shaken {
 shaken! {
     names: 3000, metadata: 400, rpc: 400, sidecar: 400, coefficients: 600, stac_scene: 600, footprint: 300, dimap: 300,
     mtl: 600, pipeline: 100, overrides: 100, formula: 3000, tiff: 600, shapes: 300, cog: 300, stac_document: 60,
-    uploads: 1000,
+    uploads: 1000, tiles: 200,
 }
