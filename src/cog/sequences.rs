@@ -9,12 +9,14 @@ use std::ffi::CStr;
 use std::fmt;
 use std::ptr::NonNull;
 
-use super::matches::FARTHEST;
+use fieldglow_kernels::simd::vectorized;
 use zstd::zstd_safe::compress_bound;
 use zstd::zstd_safe::zstd_sys::{
     ZSTD_CCtx, ZSTD_CCtx_setParameter, ZSTD_Sequence, ZSTD_cParameter, ZSTD_compressSequences, ZSTD_createCCtx,
     ZSTD_freeCCtx, ZSTD_getErrorName, ZSTD_isError,
 };
+
+use super::matches::FARTHEST;
 
 /// Bytes of the longest tile: libzstd adds lengths up in 32 bits.
 pub(super) const LONGEST: usize = 1 << 30;
@@ -100,10 +102,19 @@ impl Compressor {
     /// If `raw` is longer than [`LONGEST`], or the sequences are longer than it or reach farther than [`FARTHEST`]; what
     /// libzstd says of them.
     pub fn compress(&mut self, raw: &[u8], sequences: &[Sequence], to: &mut Vec<u8>) -> Result<(), String> {
-        let total = sequences.iter().map(|s| u64::from(s.0.litLength) + u64::from(s.0.matchLength)).sum::<u64>();
-        let near = sequences.iter().fold(true, |near, s| near & (s.0.offset.wrapping_sub(1) < FARTHEST as u32));
-        if raw.len() > LONGEST || total > raw.len() as u64 || !near {
-            return Err(format!("matches and literals of {total} bytes for {}, near: {near}", raw.len()));
+        let (mut total, mut nearest, mut farthest) = (0, 1, 0);
+        vectorized(
+            #[inline(always)]
+            || {
+                for Sequence(sequence) in sequences {
+                    total += u64::from(sequence.litLength) + u64::from(sequence.matchLength);
+                    (nearest, farthest) = (nearest.min(sequence.offset), farthest.max(sequence.offset));
+                }
+            },
+        );
+        if raw.len() > LONGEST || total > raw.len() as u64 || nearest < 1 || farthest as usize > FARTHEST {
+            let offsets = nearest..=farthest;
+            return Err(format!("matches and literals of {total} bytes for {}, offsets {offsets:?}", raw.len()));
         }
         to.reserve(compress_bound(raw.len()));
         let room = to.spare_capacity_mut();
@@ -152,7 +163,7 @@ mod tests {
         assert_eq!((&frame[..2], zstd::decode_all(&frame[2..]).unwrap()), (&[1, 2][..], raw.to_vec()));
         assert!(compress(&[Sequence::new(41, 60, 1)]).unwrap_err().contains("101 bytes for 100"));
         for offset in [0, FARTHEST + 1, u32::MAX as usize - 2, u32::MAX as usize] {
-            assert!(compress(&[Sequence::new(10, 20, offset)]).unwrap_err().contains("near: false"), "{offset}");
+            assert!(compress(&[Sequence::new(10, 20, offset)]).unwrap_err().contains("offsets"), "{offset}");
         }
         assert!(compress(&[Sequence::new(10, 20, 11 + 20)]).is_err());
         assert!(compress(&[Sequence::new(10, 3, 1)]).is_err());
