@@ -16,18 +16,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use fieldglow::cog::tiff_reader::{Limits, Tiff};
-use fieldglow::cog::{Codecs, Compression, TileIndex};
+use fieldglow::cog::{Codecs, Compression, Predicted, Predictor, SEARCHED_LEVEL, SampleType, TileIndex};
 
 /// Levels of `fieldglow run` where the pipeline names none.
-const ZSTD_LEVEL: i32 = 3;
+const ZSTD_LEVEL: i32 = SEARCHED_LEVEL;
 const DEFLATE_LEVEL: i32 = 1;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 struct Tile {
     zstd: bool,
-    /// Differences of 16-bit samples.
-    differences: bool,
+    predictor: Predictor,
+    sample: SampleType,
     raw: Vec<u8>,
 }
 
@@ -120,13 +120,22 @@ fn read(path: &Path) -> Result<Vec<Tile>, Failed> {
             other => return Err(format!("{}: compression {other:?}", path.display()).into()),
         };
         let bits = tiff.integers(&directory, BITS_PER_SAMPLE)?.unwrap_or_default();
-        let differences = tiff.integer(&directory, PREDICTOR)? == Some(2) && bits.first() == Some(&16);
+        let sample = match bits.first() {
+            Some(8) => SampleType::U8,
+            Some(16) => SampleType::U16,
+            _ => SampleType::F32,
+        };
+        let predictor = match tiff.integer(&directory, PREDICTOR)? {
+            Some(2) => Predictor::Horizontal,
+            Some(3) => Predictor::Float,
+            _ => Predictor::None,
+        };
         let offsets = tiff.integers(&directory, TILE_OFFSETS)?.unwrap_or_default();
         let counts = tiff.integers(&directory, TILE_BYTE_COUNTS)?.unwrap_or_default();
         for (offset, count) in offsets.into_iter().zip(counts).filter(|(_, count)| *count > 0) {
             let bytes = tiff.bytes(offset, count)?;
             let raw = if zstd { zstd::decode_all(&bytes[..])? } else { inflate(&bytes)? };
-            tiles.push(Tile { zstd, differences, raw });
+            tiles.push(Tile { zstd, predictor, sample, raw });
         }
     }
     Ok(tiles)
@@ -180,7 +189,8 @@ fn with_own(tiles: &mut dyn Iterator<Item = &Tile>) -> Result<u64, Failed> {
             true => Compression::Zstd { level: ZSTD_LEVEL },
             false => Compression::Deflate { level: DEFLATE_LEVEL },
         };
-        stored += u64::from(codecs.compress(compression, tile.differences, index, &tile.raw)?.size());
+        let predicted = Predicted { predictor: tile.predictor, sample: tile.sample, bytes: &tile.raw };
+        stored += u64::from(codecs.compress(compression, index, predicted)?.size());
     }
     Ok(stored)
 }

@@ -12,7 +12,7 @@
 
 use std::time::Instant;
 
-use fieldglow::cog::{Codecs, Compression, TileIndex};
+use fieldglow::cog::{Codecs, Compression, Predicted, Predictor, SampleType, TileIndex};
 use gdal::Dataset;
 use gdal::raster::GdalDataType;
 use serde_json::{Value, json};
@@ -177,7 +177,8 @@ fn measure(image: &Image, trial: &Trial, runs: usize) -> Result<Value, Failed> {
     let mut unzstd = zstd::bulk::Decompressor::new()?;
     let mut own = Codecs::default();
     let (compression, index) = (Compression::Zstd { level: trial.level }, TileIndex { level: 0, row: 0, col: 0 });
-    let differences = trial.predictor == 2 && image.size == 2;
+    let predictor = if trial.predictor == 2 { Predictor::Horizontal } else { Predictor::None };
+    let sample = [SampleType::U8, SampleType::U16, SampleType::F32][image.size.ilog2().min(2) as usize];
     let mut out = vec![0; zstd::zstd_safe::compress_bound(raw).max(deflate.zlib_compress_bound(raw))];
     let (mut predicted, mut back) = (vec![0; raw], vec![0; raw]);
     let (mut encode, mut decode, mut stored) = (f64::INFINITY, f64::INFINITY, 0);
@@ -191,7 +192,10 @@ fn measure(image: &Image, trial: &Trial, runs: usize) -> Result<Value, Failed> {
             let size = match trial.codec {
                 Codec::Zstd => zstd.compress_to_buffer(&predicted, &mut out[..])?,
                 Codec::Deflate => deflate.zlib_compress(&predicted, &mut out)?,
-                Codec::Own => kept.insert(own.compress(compression, differences, index, &predicted)?).size() as usize,
+                Codec::Own => {
+                    let predicted = Predicted { predictor, sample, bytes: &predicted };
+                    kept.insert(own.compress(compression, index, predicted)?).size() as usize
+                }
             };
             there += started.elapsed().as_secs_f64();
             let started = Instant::now();

@@ -182,21 +182,21 @@ pub struct Codecs {
 }
 
 impl Codecs {
-    /// The tile of bytes that the predictor has left; `differences` says that they are 16-bit ones of predictor 2.
+    /// The tile of what its predictor has left.
     ///
     /// # Errors
     /// [`CogError::CodecSetup`] if the codec refuses its level, [`CogError::Codec`].
     pub fn compress(
         &mut self,
         compression: Compression,
-        differences: bool,
         index: TileIndex,
-        raw: &[u8],
+        predicted: Predicted<'_>,
     ) -> Result<EncodedTile, CogError> {
+        let raw = predicted.bytes;
         let set_up = |source| CogError::CodecSetup { compression, source };
         let failed = |source| CogError::Codec { index, source };
         let (codec, bound) = match compression {
-            Compression::Zstd { level: SEARCHED_LEVEL } if differences && matches::suits(raw) => {
+            Compression::Zstd { level: SEARCHED_LEVEL } if predicted.is_searched() => {
                 let made = match self.differences.take() {
                     Some(made) => made,
                     None => {
@@ -245,8 +245,26 @@ impl Codecs {
     }
 }
 
-/// The level of Zstandard, the default one, at which [`Search`] finds the matches of noisy 16-bit differences.
-const SEARCHED_LEVEL: i32 = 3;
+/// The level of Zstandard at which [`Codecs`] finds the matches of noisy 16-bit differences itself.
+pub const SEARCHED_LEVEL: i32 = 3;
+
+/// Bytes of a tile as its predictor has left them.
+#[derive(Debug, Clone, Copy)]
+pub struct Predicted<'a> {
+    /// Which predictor.
+    pub predictor: Predictor,
+    /// What it was given.
+    pub sample: SampleType,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+impl Predicted<'_> {
+    /// True for 16-bit differences that [`Search`] suits.
+    fn is_searched(&self) -> bool {
+        self.predictor == Predictor::Horizontal && self.sample.size() == 2 && matches::suits(self.bytes)
+    }
+}
 
 /// Logarithms of the table sizes of Zstandard 1.5.7 by level from 1 on: of the chain or tree, and of the hashes
 /// (`ZSTD_defaultCParameters`, "for any srcSize > 256 KB", of clevels.h).
@@ -430,8 +448,8 @@ impl Encoder {
                 SampleType::F32 => self.put::<f32>(&[], to, codecs),
             }
         }
-        let differences = self.predictor == Predictor::Horizontal && self.sample.size() == 2;
-        let tile = codecs.compress(self.compression, differences, draft.index, &draft.bytes)?;
+        let predicted = Predicted { predictor: self.predictor, sample: self.sample, bytes: &draft.bytes };
+        let tile = codecs.compress(self.compression, draft.index, predicted)?;
         Ok((tile, draft.bytes))
     }
 

@@ -38,8 +38,10 @@ const HASH: u64 = 0x9e37_79b1_85eb_ca87;
 /// Logarithms of the numbers of places remembered, least and most: 512 KiB of them.
 const TABLE: (u32, u32) = (15, 17);
 
-/// Samples that are looked at to tell noise.
+/// How many samples are looked at to tell noise, and how many of them stand side by side: no more than fill a cache line, of
+/// which two may have to be fetched for them.
 const PROBED: usize = 1024;
+const RUN: usize = 16;
 
 /// Noise has equal low bytes in fewer than one of so many pairs of samples (a collision entropy of 4.5 bits).
 const DIFFERENT: u64 = 23;
@@ -51,15 +53,18 @@ pub(super) fn suits(tile: &[u8]) -> bool {
         return false;
     }
     let (samples, _) = tile.as_chunks::<2>();
-    // An odd step: in tiles of 512 it goes through all bands and columns.
-    let step = (samples.len() / PROBED) | 1;
     let mut counts = [0_u64; 256];
     let (mut seen, mut different) = (0, 0);
-    for [low, high] in samples.iter().step_by(step) {
-        seen += 1;
-        if low | high != 0 {
-            different += 1;
-            counts[usize::from(*low)] += 1;
+    for (k, stretch) in samples.chunks((samples.len() * RUN / PROBED).max(RUN)).enumerate() {
+        // Somewhere else in each, as stretches of a tile of 512 begin in the same column.
+        let most = stretch.len().saturating_sub(RUN) as u64;
+        let begin = (((k as u64).wrapping_mul(HASH) >> 32) * (most + 1)) >> 32;
+        for [low, high] in stretch[begin as usize..].iter().take(RUN) {
+            seen += 1;
+            if low | high != 0 {
+                different += 1;
+                counts[usize::from(*low)] += 1;
+            }
         }
     }
     let pairs = |count: u64| count * count.saturating_sub(1);

@@ -40,7 +40,7 @@ pub(crate) mod synthetic;
 
 use std::path::PathBuf;
 
-pub use codec::{Codecs, Draft, EncodedTile, Encoder, Rows, Sample};
+pub use codec::{Codecs, Draft, EncodedTile, Encoder, Predicted, Rows, SEARCHED_LEVEL, Sample};
 pub use geokeys::GeoKeys;
 pub use layout::{Layout, Level, TileIndex};
 pub use metadata::BandStatistics;
