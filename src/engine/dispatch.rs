@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::budget::{Budget, Reservation};
 use super::cell::OpenCell;
-use super::collect;
+use super::collect::{self, Own};
 use super::documents::{self, Cells};
 use super::flight::Flight;
 use super::group::{Grouping, groups};
@@ -203,7 +203,7 @@ pub fn run(
     };
     if alone
         && report.scenes.iter().any(stands)
-        && let Err(e) = collect::collect_own(store, &pipeline.name, &tally.acquisitions)
+        && let Err(e) = collect::collect_own(store, &pipeline.name, &tally.own)
     {
         report.error = Some(Failure::from(&e));
     }
@@ -221,7 +221,7 @@ struct Tally {
     /// Number of the cell that was opened last.
     serial: u64,
     /// Scenes by their names in storage.
-    acquisitions: BTreeSet<String>,
+    own: Own,
     /// Cells of those that were asked for by name.
     cells: BTreeSet<String>,
 }
@@ -250,7 +250,7 @@ impl Dispatcher<'_> {
         // Should it fail from here on, what is odd about it may be why.
         outcome.warnings = opened.as_ref().map(|(scene, _)| scene.warnings.clone()).unwrap_or_default();
         let result = opened.and_then(|(scene, pipeline)| resolve(scene, &pipeline)).and_then(|plan| {
-            if !tally.acquisitions.insert(plan.acquisition.clone()) {
+            if !tally.own.begin(&plan.acquisition) {
                 return Err(EngineError::SameAcquisition { acquisition: plan.acquisition }.into());
             }
             self.planned(plan, tally, &mut outcome)
@@ -340,10 +340,16 @@ impl Dispatcher<'_> {
         // The scene's own documents say what was made of all of it: they wait until all of it was.
         if error.is_none() && self.options.cells.is_empty() {
             let finished = match published.written.is_empty() && published.empty.is_empty() {
-                true => documents::finish(self.store, &plan.pipeline.name, &plan.acquisition),
+                true => {
+                    documents::finish(self.store, &plan.pipeline.name, &plan.acquisition).map(|bytes| (bytes, None))
+                }
                 false => documents::finish_own(self.store, &plan, &published.written, &published.empty),
             };
-            outcome.bytes_written += finished.within(|c| c.stage = Some("store"))?;
+            let (bytes, item) = finished.within(|c| c.stage = Some("store"))?;
+            outcome.bytes_written += bytes;
+            let cells = published.written.into_iter().map(|(cell, item)| (plan.object(&cell, "item.json"), item));
+            let scene = item.map(|item| (plan.scene_object("item.json"), item));
+            cells.chain(scene).for_each(|(name, item)| tally.own.wrote(name, item));
         }
         error.take().map_or(Ok(()), Err)
     }
