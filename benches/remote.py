@@ -5,9 +5,8 @@
                       [--memory 2GiB] [--apart] [--fieldglow PATH] [--json FILE]
 
 Starts Ceph's object gateway on this machine (scripts/servers/ceph.sh, anew for every run: its memory is its disk) and,
-between it and us, a TCP proxy of this script: each way takes half of RTT-MS, a new connection one whole RTT-MS more, and
-each direction carries LINKS megabytes (10⁶ bytes) per second, shared by all connections. Neither loss nor slow start is
-imitated. The scene is that of `compare`'s day job, simulated into DIR unless it stands there.
+between it and us, a TCP proxy (link.py): each way takes half of RTT-MS, a new connection one whole RTT-MS more, and each
+direction carries LINKS megabytes (10⁶ bytes) per second, shared by all connections. The scene is that of `compare`'s day job, simulated into DIR unless it stands there.
 
 Runs go in turn: to a folder, to Ceph itself, through the proxy at each speed; `--pairs` times after a round that is not
 counted; medians are printed. The limits, of medians:
@@ -27,28 +26,21 @@ installs.
 """
 
 import argparse
-import asyncio
-import collections
-import contextlib
 import importlib.machinery
 import importlib.util
 import json
-import multiprocessing
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from link import behind
 
 ROOT = Path(__file__).resolve().parent.parent
 CPU_LIMIT, WALL_LIMIT = 1.1, 1.15
-CHUNK = 256 << 10
-# Seconds of traffic that may wait before the line, so that it does not fall idle while this process waits for a core.
-QUEUE = 0.05
 BUCKET = "fieldglow-test"
 # Calls that make files or put bytes into them; sends to a socket are told apart by the name strace prints for it.
 CALLS = "openat,open,creat,write,pwrite64,writev,pwritev,pwritev2,sendfile,copy_file_range,fallocate,ftruncate,rename,renameat,renameat2,memfd_create"
@@ -76,99 +68,6 @@ def load_compare():
 
 
 compare = load_compare()
-
-
-# --- the link ------------------------------------------------------------------------------------------------------
-
-
-class Link:
-    """One direction of a line: when bytes handed over now will have arrived. Shared by all connections."""
-
-    def __init__(self, bytes_per_second, delay):
-        self.speed, self.delay = bytes_per_second, delay
-        self.free, self.carried = 0.0, 0
-        self.by_second = collections.Counter()  # bytes that left, by seconds of the clock
-
-    def send(self, count):
-        """Time at which the last byte has left, and at which it is there."""
-        self.free = max(self.free, time.monotonic()) + count / self.speed
-        self.carried += count
-        self.by_second[int(self.free)] += count
-        return self.free, self.free + self.delay
-
-
-async def pump(reader, writer, link, first_delay):
-    """Carries one direction of a connection."""
-    under_way = asyncio.Queue()
-
-    async def deliver():
-        while (item := await under_way.get()) is not None:
-            due, data = item
-            await asyncio.sleep(due - time.monotonic())
-            writer.write(data)
-            await writer.drain()
-        with contextlib.suppress(OSError):
-            writer.write_eof()
-
-    delivery = asyncio.create_task(deliver())
-    try:
-        await asyncio.sleep(first_delay)
-        while data := await reader.read(CHUNK):
-            gone, there = link.send(len(data))
-            under_way.put_nowait((there, data))
-            # Nothing more is taken from the sender while the queue is full: it feels the speed of the line.
-            await asyncio.sleep(gone - QUEUE - time.monotonic())
-    except OSError:
-        pass
-    under_way.put_nowait(None)
-    with contextlib.suppress(OSError):
-        await delivery
-
-
-def proxy(listener, port, bytes_per_second, rtt, cores, pipe):
-    """Serves until it is told to end, then says what it carried up and down."""
-    if cores:
-        os.sched_setaffinity(0, cores)
-
-    async def serve():
-        up, down = Link(bytes_per_second, rtt / 2), Link(bytes_per_second, rtt / 2)
-        connections = 0
-
-        async def connection(reader, writer):
-            nonlocal connections
-            connections += 1
-            with contextlib.closing(writer):
-                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port, limit=2 * CHUNK)
-                with contextlib.closing(far_writer):
-                    await asyncio.gather(pump(reader, far_writer, up, rtt), pump(far_reader, writer, down, 0))
-
-        async with await asyncio.start_server(connection, sock=listener, limit=2 * CHUNK):
-            await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
-        first = min([*up.by_second, *down.by_second], default=0)
-        last = max([*up.by_second, *down.by_second], default=0)
-        lines = [[round(link.by_second[t] / 1e6, 1) for t in range(first, last + 1)] for link in (up, down)]
-        pipe.send({"up": up.carried, "down": down.carried, "connections": connections, "cpu": sum(os.times()[:2]),
-                   "up_mb_by_second": lines[0], "down_mb_by_second": lines[1]})
-
-    asyncio.run(serve())
-
-
-@contextlib.contextmanager
-def behind(port, megabytes_per_second, rtt, cores, carried):
-    """A proxy before a port: its own port; `carried` is filled in at the end."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    near, far = multiprocessing.Pipe()
-    arguments = (listener, port, megabytes_per_second * 1e6, rtt, cores, far)
-    process = multiprocessing.get_context("fork").Process(target=proxy, args=arguments, daemon=True)
-    process.start()
-    try:
-        yield listener.getsockname()[1]
-        near.send("end")
-        carried |= near.recv() if near.poll(30) else sys.exit("the proxy does not answer")
-    finally:
-        listener.close()
-        process.terminate()
-        process.join()
 
 
 # --- the store -----------------------------------------------------------------------------------------------------

@@ -86,14 +86,24 @@ C
     echo "AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_ACCESS_KEY_ID=AKIATEST AWS_SECRET_ACCESS_KEY=SECRETTEST AWS_REGION=us-east-1"
 }
 
-# Makes the bucket: one request, signed in the older way, which needs no more than a digest.
+# Makes the bucket, and writes an object and begins an upload in it, which are gone again afterwards: the first of each makes
+# pools of the gateway and takes its time, which nobody is to wait for who comes later.
 bucket() {
-    local date signature
+    local upload
+    request PUT /fieldglow-test && request PUT /fieldglow-test/first --data-binary first || return
+    request DELETE /fieldglow-test/first || return
+    upload=$(request POST '/fieldglow-test/first?uploads' | sed -n 's/.*<UploadId>\([^<]*\)<.*/\1/p')
+    [ -n "$upload" ] && request DELETE "/fieldglow-test/first?uploadId=$upload"
+}
+
+# A request, signed in the older way, which needs no more than a digest: METHOD RESOURCE [CURL'S OPTIONS].
+request() {
+    local method=$1 resource=$2 date signature
+    shift 2
     date=$(LC_ALL=C date -u '+%a, %d %b %Y %H:%M:%S GMT')
-    signature=$(printf 'PUT\n\n\n%s\n/fieldglow-test' "$date" | openssl dgst -sha1 -hmac SECRETTEST -binary | base64)
-    # The first request makes the gateway's pools, and takes its time.
-    curl -sf --max-time 300 -X PUT -H "Date: $date" -H "Authorization: AWS AKIATEST:$signature" \
-        "http://127.0.0.1:$port/fieldglow-test" > /dev/null
+    signature=$(printf '%s\n\n\n%s\n%s' "$method" "$date" "$resource" | openssl dgst -sha1 -hmac SECRETTEST -binary | base64)
+    curl -sf --max-time 300 -X "$method" -H "Date: $date" -H "Authorization: AWS AKIATEST:$signature" -H 'Content-Type:' \
+        "$@" "http://127.0.0.1:$port$resource"
 }
 
 osd_is_up() { timeout 10 ceph -c ceph.conf osd stat 2> /dev/null | grep -q '1 up'; }
