@@ -63,6 +63,8 @@ class Way:
             count = os.splice(self.source.fileno(), self.near, CHUNK, flags=os.SPLICE_F_NONBLOCK | os.SPLICE_F_MOVE)
         except BlockingIOError:
             return False
+        except OSError:
+            count = 0  # what it sent before is on the line
         self.ended = count == 0
         self.on_the_line.append((self.line.send(now, count), count))
         return not self.ended
@@ -98,8 +100,15 @@ class Proxy:
         self.pairs = {}  # the two ways of a connection, by the descriptors of both their sources
 
     def accept(self):
-        near = self.listener.accept()[0]
-        far = socket.create_connection(("127.0.0.1", self.port))
+        try:
+            near = self.listener.accept()[0]
+        except BlockingIOError:
+            return False
+        try:
+            far = socket.create_connection(("127.0.0.1", self.port))
+        except OSError:
+            near.close()
+            return True
         now = time.monotonic()
         for s in (near, far):
             s.setblocking(False)
@@ -109,6 +118,7 @@ class Proxy:
             self.pairs[descriptor] = pair
             self.ready.register(descriptor, select.EPOLLIN)
         self.connections += 1
+        return True
 
     def close(self, pair):
         for descriptor, way in pair.items():
@@ -145,7 +155,7 @@ class Proxy:
 
     def serve(self, end):
         """Until `end`, a pipe's end, says so."""
-        self.listener.setblocking(True)
+        self.listener.setblocking(False)
         self.ready.register(self.listener, select.EPOLLIN)
         self.ready.register(end, select.EPOLLIN)
         while True:
@@ -153,7 +163,8 @@ class Proxy:
             if end.fileno() in found:
                 return
             if self.listener.fileno() in found:
-                self.accept()
+                while self.accept():
+                    pass
             self.pass_on([d for d in found if d in self.pairs])
             time.sleep(TICK)
 
@@ -181,6 +192,7 @@ def behind(port, megabytes_per_second, rtt, cores, carried):
     arguments = (listener, port, megabytes_per_second * 1e6, rtt, cores, far)
     process = multiprocessing.get_context("fork").Process(target=run, args=arguments, daemon=True)
     process.start()
+    far.close()
     try:
         yield listener.getsockname()[1]
         near.send("end")

@@ -90,10 +90,11 @@ C
 # pools of the gateway and takes its time, which nobody is to wait for who comes later.
 bucket() {
     local upload
-    request PUT /fieldglow-test && request PUT /fieldglow-test/first --data-binary first || return
-    request DELETE /fieldglow-test/first || return
+    request PUT /fieldglow-test > /dev/null || return
+    request PUT /fieldglow-test/first --data-binary first > /dev/null || return
+    request DELETE /fieldglow-test/first > /dev/null || return
     upload=$(request POST '/fieldglow-test/first?uploads' | sed -n 's/.*<UploadId>\([^<]*\)<.*/\1/p')
-    [ -n "$upload" ] && request DELETE "/fieldglow-test/first?uploadId=$upload"
+    [ -n "$upload" ] && request DELETE "/fieldglow-test/first?uploadId=$upload" > /dev/null
 }
 
 # A request, signed in the older way, which needs no more than a digest: METHOD RESOURCE [CURL'S OPTIONS].

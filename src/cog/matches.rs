@@ -55,7 +55,7 @@ pub(super) fn suits(tile: &[u8]) -> bool {
     let (samples, _) = tile.as_chunks::<2>();
     let mut counts = [0_u64; 256];
     let (mut seen, mut different) = (0, 0);
-    for (k, stretch) in samples.chunks((samples.len() * RUN / PROBED).max(RUN)).enumerate() {
+    for (k, stretch) in samples.chunks((samples.len() / (PROBED / RUN)).max(RUN)).enumerate() {
         // Somewhere else in each, as stretches of a tile of 512 begin in the same column.
         let most = stretch.len().saturating_sub(RUN) as u64;
         let begin = (((k as u64).wrapping_mul(HASH) >> 32) * (most + 1)) >> 32;

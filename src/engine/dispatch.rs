@@ -340,16 +340,13 @@ impl Dispatcher<'_> {
         // The scene's own documents say what was made of all of it: they wait until all of it was.
         if error.is_none() && self.options.cells.is_empty() {
             let finished = match published.written.is_empty() && published.empty.is_empty() {
-                true => {
-                    documents::finish(self.store, &plan.pipeline.name, &plan.acquisition).map(|bytes| (bytes, None))
-                }
+                true => documents::finish(self.store, &plan.pipeline.name, &plan.acquisition),
                 false => documents::finish_own(self.store, &plan, &published.written, &published.empty),
             };
-            let (bytes, item) = finished.within(|c| c.stage = Some("store"))?;
-            outcome.bytes_written += bytes;
-            let cells = published.written.into_iter().map(|(cell, item)| (plan.object(&cell, "item.json"), item));
-            let scene = item.map(|item| (plan.scene_object("item.json"), item));
-            cells.chain(scene).for_each(|(name, item)| tally.own.wrote(name, item));
+            outcome.bytes_written += finished.within(|c| c.stage = Some("store"))?;
+            // Where nothing was written, only the scene's Item will be looked at.
+            let cells = standing.made.into_iter().filter(|_| !published.written.is_empty());
+            tally.own.made(&plan.acquisition, cells.chain(published.written.keys().cloned()));
         }
         error.take().map_or(Ok(()), Err)
     }

@@ -150,7 +150,6 @@ pub fn finish(store: &dyn Store, pipeline: &str, acquisition: &str) -> Result<u6
 }
 
 /// The same for a scene that this run announced and published cells of: what it wrote itself stands, and need not be read.
-/// Returns the Item as well.
 ///
 /// # Errors
 /// Storage faults.
@@ -159,7 +158,7 @@ pub fn finish_own(
     plan: &ScenePlan,
     written: &BTreeMap<String, Vec<u8>>,
     empty: &BTreeSet<String>,
-) -> Result<(u64, Option<Vec<u8>>)> {
+) -> Result<u64> {
     let (pipeline, acquisition) = (&plan.pipeline.name, &plan.acquisition);
     let is_other = |name: &&String| !written.contains_key(*name) && !empty.contains(*name);
     let others = plan.cells.iter().map(|c| &c.name).filter(is_other);
@@ -178,10 +177,10 @@ pub fn finish_own(
         }
     }
     let Some((item, more)) = finished(store, pipeline, acquisition, scene_item(plan), &cells, &items)? else {
-        return Ok((0, None));
+        return Ok(0);
     };
     store.put(&plan.scene_object("item.json"), &item)?;
-    Ok((more + item.len() as u64, Some(item)))
+    Ok(more + item.len() as u64)
 }
 
 /// The Item of a scene as its cells make it, and the bytes written for the files it names; `None` when there are none.
