@@ -302,8 +302,7 @@ def main():
                 said = " ".join(f"{megabytes:.0f}" for megabytes in r[f"proxy_{way}_mb_by_second"])
                 print(f"MB {way} in each second of the last run, {name}: {said}")
     for name, r in results.items():
-        total = sum(r["stages"].values())
-        print(f"core time, {name}: " + ", ".join(f"{k} {v:.2f} s ({100 * v / total:.0f} %)" for k, v in r["stages"].items()))
+        print(f"{name}: {compare.account(r['stages'])}")
     if a.json:
         out = {"rtt_ms": a.rtt_ms, "pairs": a.pairs, "cores": os.cpu_count(), "apart": a.apart, "threads": a.threads,
                "results": results, "runs": runs, "temporary": temporary,

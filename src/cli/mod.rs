@@ -46,7 +46,7 @@ struct Cli {
 enum Command {
     /// Make the products of a pipeline from scenes.
     Run(run::Args),
-    /// Say what `run` would do: cells, pixels, memory. Reads no pixels, writes nothing.
+    /// Say what `run` would do: cells, pixels, memory. Computes and stores nothing.
     Plan(plan::Args),
     /// Show what deliveries say of themselves, what is odd about them, and what may be made of them. Reads no pixels but with
     /// `--pixels`.

@@ -81,18 +81,13 @@ pub fn run(args: &Args) -> Outcome {
         }
     }
     if args.json {
-        print_json(&plans.iter().map(|p| to_json(p, args.input.memory)).collect::<Vec<_>>())?;
+        print_json(&plans.iter().map(|p| to_json(p, &args.input)).collect::<Vec<_>>())?;
     } else {
         let mut text = String::new();
-        plans.iter().for_each(|p| table(&mut text, p, args.input.memory));
+        plans.iter().for_each(|p| table(&mut text, p, &args.input));
         print(&text)?;
     }
     ended(&failed, total)
-}
-
-/// Workers that `run` would have.
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Folder or URL that `run` would write to.
@@ -116,7 +111,7 @@ fn level(plan: &ScenePlan, layer: &engine::plan::Layer) -> Option<u8> {
     }
 }
 
-fn to_json(plan: &ScenePlan, memory: Bytes) -> serde_json::Value {
+fn to_json(plan: &ScenePlan, input: &Input) -> serde_json::Value {
     let products: Vec<_> = plan
         .layers
         .iter()
@@ -133,7 +128,8 @@ fn to_json(plan: &ScenePlan, memory: Bytes) -> serde_json::Value {
         .collect();
     let cells: Vec<_> = plan.cells.iter().map(|c| json!({ "name": c.name, "pixels": plan.cell_pixels(c) })).collect();
     let smallest = engine::smallest_memory(plan.smallest_budget());
-    let grouping = engine::grouping(plan, memory.0, threads());
+    let (memory, threads) = (input.memory, input.threads());
+    let grouping = engine::grouping(plan, memory.0, threads);
     json!({
         "scene": plan.scene.id,
         "acquisition": plan.acquisition,
@@ -145,13 +141,14 @@ fn to_json(plan: &ScenePlan, memory: Bytes) -> serde_json::Value {
         "uncompressed_bytes": raw_bytes(plan),
         "smallest_memory_bytes": smallest,
         "fits": smallest <= memory.0,
+        "peak_reserved_bytes": engine::most_reserved(plan, memory.0, threads),
         "cells_together": grouping.cells,
         "decodes": grouping.decodes,
         "warnings": plan.warnings,
     })
 }
 
-fn table(out: &mut String, plan: &ScenePlan, memory: Bytes) {
+fn table(out: &mut String, plan: &ScenePlan, input: &Input) {
     line!(out, "{}", plan.acquisition);
     line!(out, "  key       {}", plan.key8());
     if let Some(output) = output(plan) {
@@ -172,8 +169,10 @@ fn table(out: &mut String, plan: &ScenePlan, memory: Bytes) {
         Bytes(raw_bytes(plan))
     );
     let smallest = engine::smallest_memory(plan.smallest_budget());
-    line!(out, "  memory    at least {} MiB (of {memory})", smallest.div_ceil(1 << 20));
-    let grouping = engine::grouping(plan, memory.0, threads());
+    let (memory, threads) = (input.memory, input.threads());
+    let most = Bytes(engine::most_reserved(plan, memory.0, threads));
+    line!(out, "  memory    at least {} MiB, at most {most} (of {memory})", smallest.div_ceil(1 << 20));
+    let grouping = engine::grouping(plan, memory.0, threads);
     if grouping.decodes > 1 {
         let wide = "  reading   each strip is decoded up to";
         line!(out, "{wide} {} times; more memory would make it fewer", grouping.decodes);

@@ -16,9 +16,6 @@ use super::{Failure, Outcome, log, print_json, signals};
 pub struct Args {
     #[command(flatten)]
     input: Input,
-    /// Workers. Default: one per core.
-    #[arg(long, value_name = "N")]
-    threads: Option<std::num::NonZeroUsize>,
     /// Make cells again that stand there already.
     #[arg(long)]
     force: bool,
@@ -67,9 +64,8 @@ pub fn run(args: &Args) -> Outcome {
         Some(path) => Some((std::fs::File::create(path).map_err(unwritable(path))?, path)),
         None => None,
     };
-    let threads = args.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
     let options = Options {
-        threads,
+        threads: args.input.threads(),
         memory: args.input.memory.0,
         force: args.force,
         fail_fast: args.fail_fast,

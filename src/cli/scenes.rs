@@ -58,9 +58,17 @@ pub struct Input {
     /// Memory for pixels, tiles and caches together, such as `512MiB`.
     #[arg(long, default_value = "2GiB", value_name = "BYTES")]
     pub memory: Bytes,
+    /// Workers. Default: one per core.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
 }
 
 impl Input {
+    /// Number of workers.
+    pub fn threads(&self) -> usize {
+        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+    }
+
     /// The checked pipeline.
     pub fn pipeline(&self) -> Result<Pipeline, Error> {
         read::prepare_gdal(fieldglow::engine::cache_bytes(self.memory.0));

@@ -22,7 +22,7 @@ use super::upon::Upon;
 use super::{EngineError, look, resolve};
 use crate::config::Pipeline;
 use crate::error::{Class, Error, Result, ResultExt};
-use crate::read;
+use crate::read::{self, Account};
 use crate::scene::{Delivery, Unpacked};
 use crate::store::Store;
 use crate::survey::coregister::Registration;
@@ -98,6 +98,30 @@ pub fn smallest_memory(needed: u64) -> u64 {
 pub fn grouping(plan: &ScenePlan, memory: u64, threads: usize) -> Grouping {
     let cache = cache_bytes(memory);
     plan.grouping(memory.saturating_sub(cache), read::block_bytes(cache), threads)
+}
+
+/// The most that a run of this scene reserves of its memory at once, with so many workers: what it has on its way when nothing
+/// has to wait.
+pub fn most_reserved(plan: &ScenePlan, memory: u64, threads: usize) -> u64 {
+    let cache = cache_bytes(memory);
+    let budget = memory.saturating_sub(cache);
+    let strip_bytes = read::block_bytes(cache);
+    let grouping = plan.grouping(budget, strip_bytes, threads);
+    // One more than fly waits to be taken off.
+    let units = most_units(threads) + 1;
+    // Each unit may be of another cell; one group is being opened, and others are being published.
+    let cells = plan.cells.len().min(grouping.cells + units + sequencer::PUBLISHERS + 1);
+    let open = plan.cells.iter().map(|c| plan.open_cell_bytes(c)).max().unwrap_or(0);
+    let lent = plan.lendable_bytes(budget, plan.group_bytes(grouping, strip_bytes));
+    let parts = plan.cells.iter().map(|c| plan.stored_bytes(c)).sum::<u64>();
+    let strips = grouping.strip_bytes.saturating_sub(strip_bytes);
+    let all = cells as u64 * open + units as u64 * plan.largest_unit_bytes() + strips + lent.min(parts);
+    cache + all.max(plan.survey_bytes()).min(budget)
+}
+
+/// Units that may be on their way at once.
+fn most_units(threads: usize) -> usize {
+    2 * threads.max(1)
 }
 
 /// Runs a pipeline over scenes. Failures of scenes are in the report; the run ends early only on a configuration fault,
@@ -306,7 +330,11 @@ impl Dispatcher<'_> {
         let pixels = missing.iter().map(|k| plan.cell_pixels(&plan.cells[*k])).sum();
         self.progress.scene_started(&plan.scene.id, missing.len(), pixels);
         let started = Instant::now();
-        let decoded = |plan: &ScenePlan| plan.rasters().map(|r| r.account().decoded_bytes).sum::<u64>();
+        let decoded = |plan: &ScenePlan| {
+            let mut all = Account::default();
+            plan.rasters().for_each(|r| all += r.account());
+            (all.decoded_bytes, all.decoding as f64 / 1e9)
+        };
         let before = decoded(&plan);
         let strips = self.budget.reserve(grouping.strip_bytes.saturating_sub(strip_bytes));
         read::set_block_bytes(strip_bytes.max(grouping.strip_bytes));
@@ -314,9 +342,14 @@ impl Dispatcher<'_> {
         read::set_block_bytes(strip_bytes);
         drop(strips);
         let mut published = published?;
-        published.reads.decoded_bytes = decoded(&plan) - before;
-        let workers = self.pool.current_num_threads() as f64 * started.elapsed().as_secs_f64();
-        published.seconds.idle = (workers - published.seconds.busy()).max(0.0);
+        let after = decoded(&plan);
+        published.reads.decoded_bytes = after.0 - before.0;
+        let seconds = &mut published.seconds;
+        // Strips are decoded while pixels are read.
+        seconds.decode = (after.1 - before.1).min(seconds.read);
+        seconds.read -= seconds.decode;
+        seconds.workers = self.pool.current_num_threads() as f64 * started.elapsed().as_secs_f64();
+        seconds.idle = (seconds.workers - seconds.busy()).max(0.0);
         let mut error = published.error;
         outcome.cells_unchanged = standing.made.len();
         outcome.cells_empty = published.empty.len() + standing.empty.len();
@@ -407,7 +440,7 @@ impl Dispatcher<'_> {
 
     /// Admits the units of cells beside each other, row by row through all of them.
     fn admit(&self, cells: &[Arc<OpenCell>]) {
-        let most = 2 * self.options.threads.max(1);
+        let most = most_units(self.options.threads);
         let mut tasks: Vec<Task> = cells.iter().flat_map(Task::of_cell).collect();
         // Stable: within a row, cell by cell.
         tasks.sort_by_key(|t| (t.layer, t.window.row));

@@ -40,7 +40,7 @@ mod unit;
 mod upon;
 
 pub use collect::collect;
-pub use dispatch::{Given, Options, cache_bytes, grouping, run, smallest_memory};
+pub use dispatch::{Given, Options, cache_bytes, grouping, most_reserved, run, smallest_memory};
 pub use group::Grouping;
 pub use plan::ScenePlan;
 pub use remote::{Fetched, fetch, finder};

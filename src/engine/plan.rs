@@ -304,6 +304,15 @@ impl ScenePlan {
             .sum()
     }
 
+    /// Bytes of the files of a cell with their overviews, compressed, at worst as large as the raw pixels.
+    pub fn stored_bytes(&self, cell: &Cell) -> u64 {
+        let of_layer = |(layer, lattice): (&Layer, &Lattice)| {
+            let pixels = layer.stored_bytes_per_pixel() * (lattice.rows * lattice.cols) as u64;
+            pixels + pixels / 3
+        };
+        self.layers.iter().zip(&cell.lattices).map(of_layer).sum()
+    }
+
     /// Length of a product's pixel along the meridian, metres: squares of degrees are longer than they are wide.
     pub fn pixel_down_m(&self, layer: &Layer) -> f64 {
         if self.crs.is_geographic() { layer.pixel * METERS_PER_DEGREE } else { layer.pixel_m }

@@ -75,8 +75,8 @@ struct Completed {
 pub struct Ended {
     /// Bytes stored.
     pub bytes: u64,
-    /// Wall time in which something of it was stored.
-    pub seconds: f64,
+    /// When something of it was stored.
+    pub times: Vec<(Instant, Instant)>,
     /// Its Item; none without a valid pixel.
     pub item: Option<Vec<u8>>,
 }
@@ -272,15 +272,15 @@ impl<'env> Publisher<'env> {
     ) -> Result<Option<Ended>> {
         let mut files: Vec<Finished> = files.iter().collect();
         files.sort_by_key(|f| f.number);
-        let finishing = covered(files.iter().map(|f| f.time).collect());
+        let mut times: Vec<_> = files.iter().map(|f| f.time).collect();
         let files = files.into_iter().map(|f| f.file).collect::<Result<Vec<_>>>()?;
         let Ok(CellFacts { has_valid, outlines }) = facts.recv() else { return Ok(None) };
         let started = Instant::now();
-        let seconds = |started: Instant| (finishing + started.elapsed()).as_secs_f64();
         let name = &cell.cell().name;
         if !has_valid {
             let bytes = self.announce(&cell.plan)? + documents::note_empty(self.store, &cell.plan, name)?;
-            return Ok(Some(Ended { bytes, seconds: seconds(started), item: None }));
+            times.push((started, Instant::now()));
+            return Ok(Some(Ended { bytes, times, item: None }));
         }
         let mut bytes = 0;
         let records = files.into_iter().map(|file| {
@@ -298,12 +298,13 @@ impl<'env> Publisher<'env> {
         bytes += self.announce(&cell.plan)?;
         self.store.put(&cell.plan.object(name, "item.json"), &item)?;
         bytes += item.len() as u64;
-        Ok(Some(Ended { bytes, seconds: seconds(started), item: Some(item) }))
+        times.push((started, Instant::now()));
+        Ok(Some(Ended { bytes, times, item: Some(item) }))
     }
 }
 
 /// How long at least one of these lasted.
-fn covered(mut times: Vec<(Instant, Instant)>) -> Duration {
+pub fn covered(mut times: Vec<(Instant, Instant)>) -> Duration {
     times.sort();
     let mut until: Option<Instant> = None;
     let mut sum = Duration::ZERO;

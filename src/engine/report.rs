@@ -33,25 +33,33 @@ pub struct Silent;
 
 impl Progress for Silent {}
 
-/// Seconds of core time by what they were spent on.
+/// Seconds by what they were spent on. `locate` to `idle` are the workers' core time, and add up to `workers`; the others go on
+/// before it or beside it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
 pub struct StageSeconds {
     /// The first look at the scene (wall time).
     pub survey: f64,
     /// Tabulating positions and reading heights.
     pub locate: f64,
-    /// Reading and decoding source pixels, finding out their states.
+    /// Reading source pixels, finding out their states. What GDAL decodes is here as well.
     pub read: f64,
+    /// Decoding compressed strips and tiles.
+    pub decode: f64,
     /// Resampling, indices, quantising.
     pub compute: f64,
     /// Statistics and overviews.
     pub fold: f64,
     /// Predictor and compression.
     pub encode: f64,
-    /// Putting tiles in order and handing them to the store, with the waiting for it (one thread).
-    pub store: f64,
     /// Time of the workers that none of the above took: they waited for work, for memory, or for a core.
     pub idle: f64,
+    /// Core time of all workers, from the first unit to the last cell: their number times the wall time.
+    pub workers: f64,
+    /// Putting tiles in order and handing them to the store, with the waiting for it (one thread).
+    pub store: f64,
+    /// Completing files and writing the documents of cells, most of it waiting for a disk or a network (wall time in which at least
+    /// one cell did so).
+    pub publish: f64,
 }
 
 impl StageSeconds {
@@ -60,16 +68,19 @@ impl StageSeconds {
         self.survey += other.survey;
         self.locate += other.locate;
         self.read += other.read;
+        self.decode += other.decode;
         self.compute += other.compute;
         self.fold += other.fold;
         self.encode += other.encode;
-        self.store += other.store;
         self.idle += other.idle;
+        self.workers += other.workers;
+        self.store += other.store;
+        self.publish += other.publish;
     }
 
     /// What the workers were busy with.
     pub fn busy(&self) -> f64 {
-        self.locate + self.read + self.compute + self.fold + self.encode
+        self.locate + self.read + self.decode + self.compute + self.fold + self.encode
     }
 }
 

@@ -13,7 +13,7 @@ use geo::Coord;
 use super::EngineError;
 use super::budget::{Budget, Reservation};
 use super::cell::OpenCell;
-use super::publication::{CellFacts, Ended, Ending, FileFacts, Finishers, Publication, Publisher, Whole};
+use super::publication::{CellFacts, Ended, Ending, FileFacts, Finishers, Publication, Publisher, Whole, covered};
 use super::publish;
 use super::report::{Progress, Reads, StageSeconds};
 use super::unit::{Made, Output, hull};
@@ -75,8 +75,10 @@ pub struct Published {
     pub clipped: u64,
     /// Values sharpened less than their ratio asks for.
     pub held: u64,
-    /// Core time.
+    /// What took how long.
     pub seconds: StageSeconds,
+    /// When cells were being published.
+    times: Vec<(Instant, Instant)>,
     /// The first error.
     pub error: Option<Error>,
 }
@@ -129,7 +131,7 @@ impl Open<'_> {
 
 /// Cells, nothing of which is still to be made, that are being published at once. One waits for answers while the beginnings of
 /// the next one's files leave.
-const PUBLISHERS: usize = 3;
+pub const PUBLISHERS: usize = 3;
 
 /// What is found out about the store, once.
 pub struct Probe<'a> {
@@ -219,6 +221,7 @@ impl<'scope> Sequencer<'scope, '_> {
             Message::Forget => self.abort_all(),
             Message::Flush(answer) => {
                 self.settle_all();
+                self.published.seconds.publish = covered(std::mem::take(&mut self.published.times)).as_secs_f64();
                 // Nobody is left to be told when the dispatcher is gone.
                 let _ = answer.send(std::mem::take(&mut self.published));
             }
@@ -355,9 +358,9 @@ impl<'scope> Sequencer<'scope, '_> {
         let (name, ended) = cell.wait();
         let all = &mut self.published;
         match ended {
-            Ok(Some(Ended { bytes, seconds, item })) => {
+            Ok(Some(Ended { bytes, times, item })) => {
                 all.bytes += bytes;
-                all.seconds.store += seconds;
+                all.times.extend(times);
                 self.progress.cell_done(&name);
                 match item {
                     Some(item) => drop(all.written.insert(name, item)),

@@ -9,6 +9,8 @@ pub struct Account {
     pub decoded_blocks: u64,
     /// Their bytes, decoded.
     pub decoded_bytes: u64,
+    /// Nanoseconds of core time that decoding them took, without reading them.
+    pub decoding: u64,
     /// Those of them that another thread was decoding or had decoded, and that were not there when needed.
     pub decoded_twice: u64,
     /// Those of them that nobody had asked for yet, decoded while another thread was decoding what was asked for.
@@ -21,6 +23,7 @@ impl AddAssign for Account {
     fn add_assign(&mut self, other: Self) {
         self.decoded_blocks += other.decoded_blocks;
         self.decoded_bytes += other.decoded_bytes;
+        self.decoding += other.decoding;
         self.decoded_twice += other.decoded_twice;
         self.decoded_ahead += other.decoded_ahead;
         self.reused_blocks += other.reused_blocks;

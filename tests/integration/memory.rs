@@ -33,6 +33,41 @@ fn the_plan_names_the_smallest_memory_to_the_byte() {
 }
 
 #[test]
+fn the_plan_says_how_much_is_reserved_at_most() {
+    let desk = Desk::new();
+    let plan = |more: &[&str]| desk.plan(&farm(), &Delivery::L1.folder(), more);
+    let smallest = plan(&[])["smallest_memory_bytes"].as_u64().unwrap();
+    for memory in [smallest, 2 * smallest, 2 << 30] {
+        for threads in ["1", "4"] {
+            let more = ["--memory", &memory.to_string(), "--threads", threads];
+            let most = plan(&more)["peak_reserved_bytes"].as_u64().unwrap();
+            let more = [&more[..], &["--json", "--force"]].concat();
+            let report = desk.run(&farm(), &[&Delivery::L1.folder()], &more).ends_with(0).json();
+            let reserved = report["peak_reserved_bytes"].as_u64().unwrap();
+            assert!(reserved <= most && most <= memory, "{threads}: {reserved}, {most}, {memory}");
+            // A small scene does not need all of a large memory.
+            assert!(memory < 2 << 30 || most < memory / 2, "{most}");
+        }
+    }
+}
+
+#[test]
+fn the_account_of_a_run_adds_up() {
+    let desk = Desk::new();
+    let report = desk.run(&farm(), &[&Delivery::L1.folder()], &["--json", "--threads", "2"]).ends_with(0).json();
+    let stages = &report["scenes"][0]["stage_seconds"];
+    let of = |stage: &str| stages[stage].as_f64().unwrap();
+    let sum: f64 = ["locate", "read", "decode", "compute", "fold", "encode", "idle"].map(of).iter().sum();
+    assert!((sum - of("workers")).abs() < 1e-6 * sum || of("idle") == 0.0, "{stages}");
+    let seconds = report["scenes"][0]["seconds"].as_f64().unwrap();
+    assert!(
+        of("workers") <= 2.0 * seconds && of("publish") <= seconds && of("store") <= seconds,
+        "{stages}, {seconds}"
+    );
+    assert_eq!(report["totals"]["stage_seconds"], *stages);
+}
+
+#[test]
 fn no_memory_at_all_is_refused_like_too_little() {
     let desk = Desk::new();
     desk.run(&farm(), &[&Delivery::L1.folder()], &["--memory", "0"]).ends_with(3).says(&["set --memory to "]);

@@ -23,6 +23,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 pub use cache::BlockCache;
 use cache::Look;
@@ -51,6 +52,7 @@ pub struct Reader {
 struct Tally {
     decoded_blocks: AtomicU64,
     decoded_bytes: AtomicU64,
+    decoding: AtomicU64,
     decoded_twice: AtomicU64,
     decoded_ahead: AtomicU64,
     reused_blocks: AtomicU64,
@@ -147,6 +149,7 @@ impl Reader {
         Account {
             decoded_blocks: of(&self.tally.decoded_blocks),
             decoded_bytes: of(&self.tally.decoded_bytes),
+            decoding: of(&self.tally.decoding),
             decoded_twice: of(&self.tally.decoded_twice),
             decoded_ahead: of(&self.tally.decoded_ahead),
             reused_blocks: of(&self.tally.reused_blocks),
@@ -299,7 +302,9 @@ impl Reader {
             self.file.read_exact_at(&mut scratch.bytes, start)?;
         }
         let mut raw = mem::take(&mut scratch.spare);
+        let started = Instant::now();
         scratch.decoder.decode(&self.layout, index, &scratch.bytes, &mut raw)?;
+        self.tally.decoding.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
         self.tally.decoded_blocks.fetch_add(1, Ordering::Relaxed);
         self.tally.decoded_bytes.fetch_add(raw.len() as u64, Ordering::Relaxed);
         Ok(self.cache.keep((self.number, index), raw, &mut scratch.spare))
