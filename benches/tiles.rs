@@ -5,15 +5,15 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use fieldglow::cog::{
-    BandSpec, BigTiff, Codecs, Color, Compression, Encoder, GeoKeys, Predictor, Rows, Sample, SampleType, Spec,
-    TileIndex,
+    BandSpec, BigTiff, Codecs, Color, Compression, Encoder, GeoKeys, Predictor, Rows, SEARCHED_LEVEL, Sample,
+    SampleType, Spec, TileIndex,
 };
 use fieldglow::grid::{Crs, GeoTransform};
 
 const TILE: usize = 512;
-const ZSTD: Compression = Compression::Zstd { level: 3 };
+const ZSTD: Compression = Compression::Zstd { level: SEARCHED_LEVEL };
 /// Its matches are found by libzstd.
-const NEXT: Compression = Compression::Zstd { level: 4 };
+const NEXT: Compression = Compression::Zstd { level: SEARCHED_LEVEL + 1 };
 const DEFLATE: Compression = Compression::Deflate { level: 1 };
 
 /// Land with hills a tile wide, and noise of so many steps.

@@ -244,7 +244,7 @@ pub fn run(
 struct Tally {
     /// Number of the cell that was opened last.
     serial: u64,
-    /// Scenes by their names in storage.
+    /// What it worked on.
     own: Own,
     /// Cells of those that were asked for by name.
     cells: BTreeSet<String>,

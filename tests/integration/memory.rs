@@ -99,6 +99,7 @@ fn strips_are_decoded_once_where_memory_allows_it() {
         let said = desk.run_to(out, &text, &[&tiny.folder], &more).ends_with(0).json();
         let scene = &said["scenes"][0];
         assert_eq!(scene["cells_written"].as_array().unwrap().len(), 3);
+        assert!(scene["stage_seconds"]["decode"].as_f64().unwrap() > 0.0, "{scene}");
         if out == "roomy" {
             assert_eq!(scene["decode_amplification"], 1.0, "{scene}");
         }
