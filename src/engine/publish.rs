@@ -602,3 +602,14 @@ fn bit_field(bit: &qa::Bit) -> BitField {
         classes: vec![class(0, "no", "not so"), class(1, bit.name, bit.description)],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cog::SEARCHED_LEVEL;
+    use crate::config::Output;
+
+    #[test]
+    fn matches_are_searched_where_no_level_is_named() {
+        assert_eq!(Output::default().effort(), SEARCHED_LEVEL);
+    }
+}
