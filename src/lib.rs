@@ -3,10 +3,11 @@
 //! Modules stand in the order data meets them:
 //! [`scene`] → [`read`] → [`survey`] → [`calibrate`] → [`geometry`] → [`product`] → [`pyramid`] → [`cog`] →
 //! [`store`] → [`catalog`], joined only by [`engine`]; [`picture`] shows the coarsest overviews to people. Below them are
-//! [`config`], [`grid`], [`raster`], [`sun`], [`units`], [`warning`] and [`error`];
+//! [`config`], [`grid`], [`raster`], [`arrival`], [`sun`], [`units`], [`warning`] and [`error`];
 //! [`describe`] writes the `scene.toml` of other vendors' products; [`examine`] says what is odd about a delivery, before any of it;
 //! [`simulate`] stands beside them and shares no physics with them; the command line, in the binary, is above.
 
+pub mod arrival;
 pub mod calibrate;
 pub mod catalog;
 pub mod cog;

@@ -288,6 +288,7 @@ mod tests {
             parts: Vec::new(),
             warnings: Vec::new(),
             metadata_files: Vec::new(),
+            arrivals: crate::arrival::Arrivals::default(),
         }
     }
 

@@ -90,7 +90,7 @@ fn look(delivery: &Delivery, pixels: bool) -> Result<(Vec<Oddity>, Scene), Error
     // Of an image in an archive, its header is there; unpacked are those whose pixels are looked at.
     let unpacked = if pixels { delivery.unpack()? } else { Unpacked::default() };
     let mut scene = delivery.open()?;
-    let odd = oddities(&scene, pixels)?;
+    let odd = unpacked.settle(oddities(&scene, pixels))?;
     drop(unpacked);
     for band in scene.parts.iter_mut().flat_map(|part| &mut part.bands) {
         band.file = delivery.origin(&band.file);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fieldglow::engine::{self, Given, ScenePlan, Stop, Upon};
+use fieldglow::error::ResultExt;
 use fieldglow::grid::cell::Tiling;
 use fieldglow::store;
 use fieldglow::units::Bytes;
@@ -53,9 +54,8 @@ pub fn run(args: &Args) -> Outcome {
             // The key covers the images too.
             Given::Delivery(delivery) => delivery.unpack().and_then(|unpacked| {
                 let own = upon.as_mut().map_or_else(|| Ok(Arc::clone(&pipeline)), |u| u.pipeline(delivery.id()))?;
-                let plan = engine::resolve(delivery.open()?, &own);
-                drop(unpacked);
-                plan
+                let plan = delivery.open().and_then(|scene| engine::resolve(scene, &own));
+                unpacked.settle(plan).within(|c| c.scene = Some(delivery.id().to_owned()))
             }),
             Given::Unreadable { error, .. } => Err(error),
         };

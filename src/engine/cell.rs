@@ -85,6 +85,19 @@ impl OpenCell {
         &self.located[layer]
     }
 
+    /// The source pixels that an input of a layer may need for the cell; `None` when there are none.
+    ///
+    /// # Errors
+    /// When the cell cannot be located.
+    pub fn reach(&self, layer: usize, input: usize) -> Result<Option<Window>> {
+        let (l, lattice) = (&self.plan.layers[layer], &self.cell().lattices[layer]);
+        let whole = Window::new(0, 0, lattice.rows, lattice.cols);
+        // PAN is read with what its filter reaches.
+        let low = l.low_pass.as_ref().filter(|low| low.in_pass > 0 && low.pan.0 == input);
+        let whole = low.map_or(whole, |low| low.located(whole));
+        self.located[layer][input].reach(&self.plan, &l.inputs[input], l.pixel_m, whole)
+    }
+
     /// Number of files.
     pub fn files(&self) -> usize {
         self.files.len()

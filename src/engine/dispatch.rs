@@ -11,7 +11,7 @@ use super::cell::OpenCell;
 use super::collect::{self, Own};
 use super::documents::{self, Cells};
 use super::flight::Flight;
-use super::group::{Grouping, groups};
+use super::group::{Grouping, announce, groups};
 use super::plan::ScenePlan;
 use super::report::{self, Failure, Outcome, Progress, RunReport, SceneOutcome, StoreReport, Totals};
 use super::select::{Area, Shard};
@@ -115,8 +115,9 @@ pub fn most_reserved(plan: &ScenePlan, memory: u64, threads: usize) -> u64 {
     let lent = plan.lendable_bytes(budget, plan.group_bytes(grouping, strip_bytes));
     let parts = plan.cells.iter().map(|c| plan.stored_bytes(c)).sum::<u64>();
     let strips = grouping.strip_bytes.saturating_sub(strip_bytes);
-    let all = cells as u64 * open + units as u64 * plan.largest_unit_bytes() + strips + lent.min(parts);
-    cache + all.max(plan.survey_bytes()).min(budget)
+    let units = units as u64 * plan.largest_unit_bytes();
+    let all = cells as u64 * open + units + strips + plan.arriving_bytes() + lent.min(parts);
+    cache + all.max(plan.survey_bytes() + plan.arriving_bytes()).min(budget)
 }
 
 /// Units that may be on their way at once.
@@ -270,7 +271,6 @@ impl Dispatcher<'_> {
             unpacked = delivery.unpack()?;
             Ok((delivery.open()?, pipeline))
         });
-        outcome.unpacked_bytes = unpacked.bytes();
         // Should it fail from here on, what is odd about it may be why.
         outcome.warnings = opened.as_ref().map(|(scene, _)| scene.warnings.clone()).unwrap_or_default();
         let result = opened.and_then(|(scene, pipeline)| resolve(scene, &pipeline)).and_then(|plan| {
@@ -279,7 +279,8 @@ impl Dispatcher<'_> {
             }
             self.planned(plan, tally, &mut outcome)
         });
-        if let Err(e) = result {
+        outcome.unpacked_bytes = unpacked.bytes();
+        if let Err(e) = unpacked.settle(result) {
             let e = e.within(|c| c.scene = Some(delivery.id().to_owned()));
             outcome.fail(&e);
         }
@@ -312,6 +313,11 @@ impl Dispatcher<'_> {
         let standing = self.standing(&plan, &wanted)?;
         let missing: Vec<usize> =
             wanted.into_iter().filter(|k| standing.missing.contains(&plan.cells[*k].name)).collect();
+        let _arriving = self.budget.reserve(plan.arriving_bytes());
+        // Of a few cells, only what they need comes.
+        if 2 * missing.len() > plan.cells.len() {
+            plan.rasters().for_each(|r| r.fetch_ahead());
+        }
         if !missing.is_empty() {
             let started = Instant::now();
             let memory = self.budget.reserve(plan.survey_bytes());
@@ -330,22 +336,24 @@ impl Dispatcher<'_> {
         let pixels = missing.iter().map(|k| plan.cell_pixels(&plan.cells[*k])).sum();
         self.progress.scene_started(&plan.scene.id, missing.len(), pixels);
         let started = Instant::now();
-        let decoded = |plan: &ScenePlan| {
+        let done = |plan: &ScenePlan| {
             let mut all = Account::default();
             plan.rasters().for_each(|r| all += r.account());
-            (all.decoded_bytes, all.decoding as f64 / 1e9)
+            (all.decoded_bytes, all.decoding as f64 / 1e9, all.waiting as f64 / 1e9)
         };
-        let before = decoded(&plan);
+        let before = done(&plan);
         let strips = self.budget.reserve(grouping.strip_bytes.saturating_sub(strip_bytes));
         read::set_block_bytes(strip_bytes.max(grouping.strip_bytes));
         let published = self.make(&plan, &missing, grouping.cells, &mut tally.serial);
         read::set_block_bytes(strip_bytes);
         drop(strips);
         let mut published = published?;
-        let after = decoded(&plan);
+        let after = done(&plan);
         published.reads.decoded_bytes = after.0 - before.0;
         let seconds = &mut published.seconds;
-        // Strips are decoded while pixels are read.
+        // Bytes are waited for and strips are decoded while pixels are read.
+        seconds.fetch = (after.2 - before.2).min(seconds.read);
+        seconds.read -= seconds.fetch;
         seconds.decode = (after.1 - before.1).min(seconds.read);
         seconds.read -= seconds.decode;
         seconds.workers = self.pool.current_num_threads() as f64 * started.elapsed().as_secs_f64();
@@ -420,7 +428,9 @@ impl Dispatcher<'_> {
                 self.send(Message::Open(Arc::clone(&cell), reservation))?;
                 Ok(cell)
             };
-            self.admit(&group.iter().map(open).collect::<Result<Vec<_>>>()?);
+            let group = group.iter().map(open).collect::<Result<Vec<_>>>()?;
+            announce(plan, &group)?;
+            self.admit(&group);
             Ok(())
         });
         self.flight.wait_for_all();

@@ -171,6 +171,22 @@ impl Located {
             (Self::Map(_), _) => Err(crate::error::Error::bug("a map geometry for a part that is on no map")),
         }
     }
+
+    /// The source pixels that a window may need, whatever heights are found in it; `None` when there are none.
+    pub fn reach(&self, plan: &ScenePlan, input: &Input, pixel_m: f64, window: Window) -> Result<Option<Window>> {
+        let range = match &plan.terrain {
+            Terrain::Constant(h) => (*h, *h),
+            Terrain::Dem { range, .. } => *range,
+            Terrain::None => (0.0, 0.0),
+        };
+        match self {
+            Self::Ortho(ortho) => {
+                let unit = with_ground(plan, &plan.crs, input, pixel_m, |g| ortho.unit(window, g))?;
+                Ok(unit.source_window(range))
+            }
+            Self::Map(_) | Self::Same(_) => Ok(self.unit(plan, &plan.crs, input, pixel_m, false, window)?.1),
+        }
+    }
 }
 
 fn unit_heights(terrain: &Terrain, unit: &OrthoUnit<'_>, tells_states: bool) -> Result<UnitHeights> {

@@ -224,7 +224,7 @@ impl Cell {
 
 /// Pixels a source window can have more than the unit it serves, at most: turned by 45° and as fine as the product.
 /// Checked against the real window when it is known; a window that is larger is read and only the estimate was low.
-const TURN: f64 = 2.0;
+pub const TURN: f64 = 2.0;
 
 impl Layer {
     /// Bytes of all products of one pixel.
@@ -351,7 +351,7 @@ impl ScenePlan {
     /// The smallest budget the scene can be made with.
     pub fn smallest_budget(&self) -> u64 {
         let of_cell = |cell: &Cell| self.open_cell_bytes(cell) + self.largest_unit_bytes_of(cell);
-        self.cells.iter().map(of_cell).max().unwrap_or(0).max(self.survey_bytes())
+        self.cells.iter().map(of_cell).max().unwrap_or(0).max(self.survey_bytes()) + self.arriving_bytes()
     }
 
     /// Bytes of a budget that may be lent, where `more` than the smallest is needed: with the rest, cells and units find

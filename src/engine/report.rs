@@ -41,6 +41,8 @@ pub struct StageSeconds {
     pub survey: f64,
     /// Tabulating positions and reading heights.
     pub locate: f64,
+    /// Waiting for bytes of images on their way from object storage or a web server.
+    pub fetch: f64,
     /// Reading source pixels, finding out their states. What GDAL decodes is here as well.
     pub read: f64,
     /// Decoding compressed strips and tiles.
@@ -67,6 +69,7 @@ impl StageSeconds {
     pub fn add(&mut self, other: &Self) {
         self.survey += other.survey;
         self.locate += other.locate;
+        self.fetch += other.fetch;
         self.read += other.read;
         self.decode += other.decode;
         self.compute += other.compute;
@@ -78,9 +81,9 @@ impl StageSeconds {
         self.publish += other.publish;
     }
 
-    /// What the workers were busy with.
+    /// What the workers were busy with, or waited for while they had work.
     pub fn busy(&self) -> f64 {
-        self.locate + self.read + self.decode + self.compute + self.fold + self.encode
+        self.locate + self.fetch + self.read + self.decode + self.compute + self.fold + self.encode
     }
 }
 
@@ -339,6 +342,7 @@ impl RunReport {
             t.cells_empty += s.cells_empty;
             t.cells_left_out += s.cells_left_out;
             t.bytes_written += s.bytes_written;
+            t.unpacked_bytes += s.unpacked_bytes;
             t.reads.add(&s.reads);
             t.values_clipped += s.values_clipped;
             t.values_held += s.values_held;

@@ -139,6 +139,7 @@ pub(super) mod tests {
             parts,
             warnings: Vec::new(),
             metadata_files: Vec::new(),
+            arrivals: crate::arrival::Arrivals::default(),
         }
     }
 

@@ -28,6 +28,9 @@ pub(super) fn check(scene: &Scene, light: Option<&Illumination>) -> error::Resul
     let mut found = Vec::new();
     for part in &scene.parts {
         for band in &part.bands {
+            if let Some(arrival) = scene.arrivals.of(&band.file) {
+                arrival.wait_for_all().map_err(|source| SceneError::Read { path: band.file.clone(), source })?;
+            }
             let values = windows(band).within(|c| c.scene = Some(scene.id.clone()))?;
             let measured: Vec<f64> = values.into_iter().filter(|v| v.is_finite() && Some(*v) != part.fill).collect();
             found.extend(above_bits(part, band, &measured));

@@ -17,6 +17,8 @@ pub struct Account {
     pub decoded_ahead: u64,
     /// Times that a block was found decoded.
     pub reused_blocks: u64,
+    /// Nanoseconds that threads waited for bytes on their way.
+    pub waiting: u64,
 }
 
 impl AddAssign for Account {
@@ -27,5 +29,6 @@ impl AddAssign for Account {
         self.decoded_twice += other.decoded_twice;
         self.decoded_ahead += other.decoded_ahead;
         self.reused_blocks += other.reused_blocks;
+        self.waiting += other.waiting;
     }
 }

@@ -15,6 +15,7 @@ mod terrain;
 mod tiff;
 mod vertical;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, Once, PoisonError};
 
@@ -30,6 +31,7 @@ pub use sheet::Sheet;
 pub use terrain::{HeightWindow, Heights};
 pub use vertical::Vertical;
 
+use crate::arrival::Arrival;
 use crate::error::{Class, Classify};
 use crate::grid::Window;
 
@@ -222,9 +224,13 @@ pub struct Raster {
     rows: usize,
     cols: usize,
     bands: usize,
+    /// Where its bytes come from, if they are not all there.
+    arrival: Option<Arc<Arrival>>,
     /// How to read it without GDAL, if that is possible.
     simple: Option<Reader>,
     idle: Mutex<Vec<Dataset>>,
+    /// Once the handles are those of a file that is there.
+    renewed: Once,
     idle_scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -241,7 +247,15 @@ impl Raster {
     /// # Errors
     /// [`ReadError::Open`], [`ReadError::Kind`].
     pub fn open(path: &Path) -> Result<Self, ReadError> {
-        Self::open_with(path, IMAGES)
+        Self::open_with(path, IMAGES, None)
+    }
+
+    /// The same of one whose pixels may have to be waited for.
+    ///
+    /// # Errors
+    /// [`ReadError::Open`], [`ReadError::Kind`].
+    pub fn open_arriving(path: &Path, arrival: Option<&Arc<Arrival>>) -> Result<Self, ReadError> {
+        Self::open_with(path, IMAGES, arrival.cloned())
     }
 
     /// Opens a raster of heights.
@@ -249,22 +263,28 @@ impl Raster {
     /// # Errors
     /// [`ReadError::Open`], [`ReadError::Kind`].
     fn open_heights(path: &Path) -> Result<Self, ReadError> {
-        Self::open_with(path, HEIGHTS)
+        Self::open_with(path, HEIGHTS, None)
     }
 
-    fn open_with(path: &Path, drivers: &'static [&'static str]) -> Result<Self, ReadError> {
+    fn open_with(
+        path: &Path,
+        drivers: &'static [&'static str],
+        arrival: Option<Arc<Arrival>>,
+    ) -> Result<Self, ReadError> {
         let dataset = handle(path, drivers)?;
         let (cols, rows) = dataset.raster_size();
         let bands = dataset.raster_count();
         // What GDAL reads as another format or type than it seems to be is not simple.
         let simple = Some(Arc::clone(&BLOCKS))
             .filter(|_| dataset.driver().short_name() == "GTiff")
-            .and_then(|cache| Reader::open(path, (rows, cols), bands, cache))
+            .and_then(|cache| Reader::open(path, (rows, cols), bands, cache, arrival.clone()))
             .filter(|simple| {
                 (1..=bands).all(|k| dataset.rasterband(k).is_ok_and(|b| b.band_type() == type_of(simple)))
             });
         let idle = Mutex::new(vec![dataset]);
-        Ok(Self { path: path.to_owned(), drivers, rows, cols, bands, simple, idle, idle_scratch: Mutex::default() })
+        let path = path.to_owned();
+        let (renewed, idle_scratch) = (Once::new(), Mutex::default());
+        Ok(Self { path, drivers, rows, cols, bands, arrival, simple, idle, renewed, idle_scratch })
     }
 
     /// The file.
@@ -282,9 +302,41 @@ impl Raster {
         self.bands
     }
 
-    /// What was decoded so far without GDAL; nothing for files that are left to it.
+    /// What was waited for so far, and what was decoded without GDAL; nothing of that for files that are left to it.
     pub fn account(&self) -> Account {
-        self.simple.as_ref().map(Reader::account).unwrap_or_default()
+        let waiting = self.arrival.as_ref().map_or(0, |arrival| arrival.waited());
+        Account { waiting, ..self.simple.as_ref().map(Reader::account).unwrap_or_default() }
+    }
+
+    /// Has all of it come, if it is on its way, before it is asked for.
+    pub fn fetch_ahead(&self) {
+        if let Some(arrival) = &self.arrival {
+            arrival.want_all();
+        }
+    }
+
+    /// Of decoded blocks as wide as several windows, only these columns are kept from now on.
+    pub fn keep(&self, cols: Range<usize>) {
+        if let Some(simple) = &self.simple {
+            simple.keep(cols);
+        }
+    }
+
+    /// Has the bytes of a window of some bands come, if they are on their way, before it is read.
+    pub fn announce(&self, bands: &[usize], window: Window) {
+        if let Some(simple) = &self.simple {
+            simple.announce(bands, window);
+        }
+    }
+
+    /// True where bytes may have to be waited for.
+    pub fn is_arriving(&self) -> bool {
+        self.arrival.is_some()
+    }
+
+    /// Bytes that are on their way together, at most.
+    pub fn arriving_bytes(&self) -> u64 {
+        self.arrival.as_ref().map_or(0, |arrival| arrival.most_at_once())
     }
 
     /// Its strips, if they are compressed, wider than what is read of them at a time, and decoded here.
@@ -339,7 +391,7 @@ impl Raster {
     /// Reads a window at fewer pixels, `shape` (rows, cols), each the nearest source pixel.
     ///
     /// # Errors
-    /// [`ReadError::Open`], [`ReadError::Pixels`].
+    /// [`ReadError::Open`], [`ReadError::Pixels`], [`ReadError::Bytes`].
     pub fn read_decimated(
         &self,
         band: usize,
@@ -347,6 +399,13 @@ impl Raster {
         shape: (usize, usize),
         out: &mut [f32],
     ) -> Result<(), ReadError> {
+        if let Some(arrival) = &self.arrival {
+            // Nobody knows which bytes GDAL will read.
+            let failed = |source| self.failed(Fault { band: Some(band), source }, &[band], window);
+            arrival.wait_for_all().map_err(failed)?;
+            // Handles that are older may remember what was not there.
+            self.renewed.call_once(|| self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear());
+        }
         let dataset = self.take()?;
         let result = dataset.rasterband(band + 1).and_then(|b| {
             let origin = (window.col as isize, window.row as isize);
@@ -363,7 +422,7 @@ impl Raster {
         ReadError::Bytes { path: self.path.clone(), bands, window, source: fault.source }
     }
 
-    /// Calls `f` with a handle.
+    /// Calls `f` with a handle, whose pixels may not be there.
     fn with<T>(&self, f: impl FnOnce(&Dataset) -> T) -> Result<T, ReadError> {
         let dataset = self.take()?;
         let value = f(&dataset);

@@ -7,11 +7,13 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::rpc::Correction;
 use super::{Scene, SceneError, SensorModel, files};
+use crate::arrival::Arrival;
 use crate::error;
 
 /// Length of a sampled range, bytes.
@@ -32,7 +34,7 @@ pub struct Identity {
 /// Digests what `scene` was read from; with `full`, every byte of the rasters too.
 ///
 /// # Cost
-/// 1 MiB of each raster, or all of it.
+/// 1 MiB of each raster, or all of it; of those that are on their way no more is fetched for it.
 ///
 /// # Errors
 /// A [`SceneError`] when a file can no longer be read.
@@ -43,13 +45,13 @@ pub fn identity(scene: &Scene, full: bool) -> error::Result<Identity> {
     for (at, path) in scene.metadata_files.iter().enumerate() {
         // One metadata file may serve several parts.
         if !scene.metadata_files.iter().take(at).any(|before| before == path) {
-            bytes += file(&mut outer, &files::file_name(path), path, true)?;
+            bytes += file(&mut outer, &files::file_name(path), path, true, None)?;
         }
     }
     for part in &scene.parts {
         field(&mut outer, part.name.as_bytes());
         for path in part.files() {
-            bytes += file(&mut outer, &files::file_name(path), path, full)?;
+            bytes += file(&mut outer, &files::file_name(path), path, full, scene.arrivals.of(path))?;
         }
         // What tags and files beside the image say of it, which no digest above covers for sure.
         match part.fill {
@@ -71,7 +73,7 @@ pub fn identity(scene: &Scene, full: bool) -> error::Result<Identity> {
 /// A [`SceneError`] when it cannot be read.
 pub fn of_file(path: &Path, full: bool) -> error::Result<Identity> {
     let mut outer = Sha256::new();
-    let bytes = file(&mut outer, "", path, full)?;
+    let bytes = file(&mut outer, "", path, full, None)?;
     let digest = outer.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     Ok(Identity { digest, bytes })
 }
@@ -117,12 +119,27 @@ fn place(model: &SensorModel) -> Vec<Vec<u8>> {
 }
 
 /// Digests one file: name, size, and all of it or the sampled ranges.
-fn file(outer: &mut Sha256, name: &str, path: &Path, full: bool) -> Result<u64, SceneError> {
+fn file(
+    outer: &mut Sha256,
+    name: &str,
+    path: &Path,
+    full: bool,
+    arrival: Option<&Arc<Arrival>>,
+) -> Result<u64, SceneError> {
     let failed = |source| SceneError::Read { path: PathBuf::from(path), source };
     let mut input = File::open(path).map_err(failed)?;
     let size = input.metadata().map_err(failed)?.len();
     let mut inner = Sha256::new();
-    for (start, length) in ranges(size, full) {
+    let mut ranges = ranges(size, full);
+    if let Some(arrival) = arrival {
+        if let [_] = *ranges {
+            arrival.wait_for_all().map_err(failed)?;
+        } else {
+            let short: Vec<_> = ranges.drain(..).map(|(start, length)| start..start + length).collect();
+            arrival.probe(&short).map_err(failed)?.iter().for_each(|bytes| inner.update(bytes));
+        }
+    }
+    for (start, length) in ranges {
         input.seek(SeekFrom::Start(start)).map_err(failed)?;
         let read = std::io::copy(&mut input.by_ref().take(length), &mut HashWriter(&mut inner)).map_err(failed)?;
         if read != length {
@@ -229,7 +246,7 @@ mod tests {
         let digest = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
             let mut outer = Sha256::new();
-            file(&mut outer, "big", &path, false).unwrap();
+            file(&mut outer, "big", &path, false, None).unwrap();
             outer.finalize()
         };
         let mut bytes = vec![7; 3 << 20];

@@ -45,6 +45,7 @@ pub use open::{Delivery, Finder, group, open};
 pub use role::Role;
 pub use rpc::Rpc;
 
+pub use crate::arrival::Arrivals;
 use crate::grid::{Crs, GeoTransform, PointTransform};
 use crate::units::{RangeNm, SunZenith};
 pub use crate::warning::{Code, Warning};
@@ -79,6 +80,8 @@ pub struct Scene {
     pub warnings: Vec<Warning>,
     /// Metadata files the scene was read from (part of its identity).
     pub metadata_files: Vec<PathBuf>,
+    /// Its images whose bytes have to be waited for.
+    pub arrivals: Arrivals,
 }
 
 /// Acquisition time.

@@ -61,9 +61,9 @@ impl Delivery {
         self.containers.iter().find_map(|container| container.origin(file)).unwrap_or_else(|| file.into())
     }
 
-    /// Unpacks the images that stand in archives, and fetches those that stand elsewhere; they are there until what this
-    /// returns is dropped. To be called before anything of an image but its header is read: until then its pixels are
-    /// zeros. Of a delivery in a folder, nothing.
+    /// Unpacks the images that stand in archives, and has those that stand elsewhere come as they are read; they are there
+    /// until what this returns is dropped. To be called before the scene is opened, if anything of an image but its header
+    /// is to be read: otherwise its pixels are zeros. Of a delivery in a folder, nothing.
     ///
     /// # Errors
     /// A [`super::ArchiveError`] with the scene's id.
@@ -86,7 +86,12 @@ impl Delivery {
             Kind::Named(images) => open_named(&self.id, images),
             Kind::Sidecar(path) => sidecar::open(path),
         };
-        self.placed(scene)
+        let mut scene = self.placed(scene)?;
+        self.with_containers(|container, files| {
+            scene.arrivals.extend(container.arrivals(files));
+            Ok(())
+        })?;
+        Ok(scene)
     }
 
     fn with_containers(

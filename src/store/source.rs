@@ -243,6 +243,7 @@ impl Source {
             stream::iter(starts).map(piece).buffered(RANGES_AT_ONCE).try_collect::<Vec<Bytes>>().await
         })?;
         match pieces {
+            Ok(mut pieces) if pieces.len() == 1 => Ok(pieces.pop().map(Vec::from).unwrap_or_default()),
             Ok(pieces) => Ok(pieces.concat()),
             Err(fault) => Err(self.failed(&object.name, fault)),
         }

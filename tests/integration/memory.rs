@@ -57,7 +57,7 @@ fn the_account_of_a_run_adds_up() {
     let report = desk.run(&farm(), &[&Delivery::L1.folder()], &["--json", "--threads", "2"]).ends_with(0).json();
     let stages = &report["scenes"][0]["stage_seconds"];
     let of = |stage: &str| stages[stage].as_f64().unwrap();
-    let sum: f64 = ["locate", "read", "decode", "compute", "fold", "encode", "idle"].map(of).iter().sum();
+    let sum: f64 = ["locate", "fetch", "read", "decode", "compute", "fold", "encode", "idle"].map(of).iter().sum();
     assert!((sum - of("workers")).abs() < 1e-6 * sum || of("idle") == 0.0, "{stages}");
     let seconds = report["scenes"][0]["seconds"].as_f64().unwrap();
     assert!(

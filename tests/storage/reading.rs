@@ -252,12 +252,61 @@ fn sidecars_name_what_is_fetched_and_inspect_and_plan_say_what_they_say_of_the_f
         for band in 0..2 {
             inspected[0]["parts"][0]["bands"][band]["file"] = file.clone().into();
         }
-        assert_eq!((inspect, plan), (inspected.clone(), planned.clone()));
+        // Bytes on their way take memory; all else is the same.
+        let mut expected = planned.clone();
+        for memory in ["smallest_memory_bytes", "peak_reserved_bytes"] {
+            let [local, remote] = [&planned, &plan].map(|plan| plan[0][memory].as_u64().unwrap());
+            assert!((local..=local + (40 << 20)).contains(&remote), "{url} {memory}: {local} {remote}");
+            expected[0][memory] = remote.into();
+        }
+        assert_eq!((inspect, plan), (inspected.clone(), expected));
         assert!(sent < 300_000, "{url}: {sent} bytes of 27 million");
         println!("inspect {url}: {sent} bytes");
         run(&desk, &url, &variables).ends_with(0);
         assert_same_objects(&Noise::large().expected, &tree(&desk.path("out")));
     }
+}
+
+/// What stands already is not fetched again, and of a few cells what they need.
+#[test]
+fn no_more_is_fetched_than_is_needed() {
+    let (server, desk) = (Server::start(), Desk::new());
+    Noise::large().on(&server);
+    let variables = with(&server, "20");
+    let whole = Noise::large().files["a.tif"].len();
+    for url in urls(&server).iter().take(3) {
+        server.state().sent = 0;
+        let first = run(&desk, url, &variables).ends_with(0).json();
+        assert_eq!(first["scenes"][0]["unpacked_bytes"], first["totals"]["unpacked_bytes"]);
+        let fetched = first["totals"]["unpacked_bytes"].as_u64().unwrap() as usize;
+        // The digest's share comes by itself.
+        assert!((whole..=whole + (1 << 20)).contains(&fetched), "{fetched} of {whole}");
+        assert!(server.state().sent < whole + 2_000_000);
+        server.state().sent = 0;
+        let args = ["run", "pipeline.toml", url, "--output", "out", "--scratch", ".", "--json"];
+        let again = fieldglow(&desk, &args, &variables).ends_with(0).json();
+        assert_eq!(again["totals"]["unpacked_bytes"], 1 << 20, "{url}");
+        assert!(again["totals"]["cells_unchanged"].as_u64().unwrap() > 0 && server.state().sent < 2_000_000);
+        assert_same_objects(&Noise::large().expected, &tree(&desk.path("out")));
+    }
+    // An image of cells above each other, of which the last is asked for, with nothing that needs a look at all of it.
+    let text = format!("{}\n[output]\npictures = false\n", pipeline());
+    let (rows, cols) = (9_000, 900);
+    let plane = |k: u32| (0..(rows * cols) as u32).map(|i| (i.wrapping_mul(k) >> 9) as u16 | 1).collect::<Vec<_>>();
+    let tall = Tiny::new(&desk, (rows, cols), &[plane(77_777), plane(99_999)], "fill = 0", &[UNIT_R, UNIT_N]);
+    put(&server, "tall/", tree(&tall.folder));
+    let local = desk.run_to("local", &text, &[&tall.folder], &["--json"]).ends_with(0).json();
+    let cells = local["scenes"][0]["cells_written"].as_array().unwrap();
+    assert_eq!(cells.len(), 3);
+    let url = format!("s3://{BUCKET}/tall/");
+    let last = cells[2].as_str().unwrap();
+    let args = ["run", "pipeline.toml", &url, "--output", "one", "--scratch", ".", "--cells", last, "--json"];
+    let one = fieldglow(&desk, &args, &variables).ends_with(0).json();
+    let fetched = one["totals"]["unpacked_bytes"].as_u64().unwrap() as usize;
+    assert!(fetched < rows * cols * 4 / 2, "{fetched}");
+    let (all, one) = (tree(&desk.path("local")), tree(&desk.path("one")));
+    let images: Vec<_> = one.iter().filter(|(name, _)| name.ends_with(".tif")).collect();
+    assert!(!images.is_empty() && images.iter().all(|(name, bytes)| all[*name] == **bytes));
 }
 
 /// Every request of a run fails once, in one of four ways: it goes on and ends well.

@@ -189,7 +189,7 @@ pub fn layers(
                 let raster = match rasters.get(&band.file) {
                     Some(r) => Arc::clone(r),
                     None => {
-                        let r = Arc::new(Raster::open(&band.file)?);
+                        let r = Arc::new(Raster::open_arriving(&band.file, scene.arrivals.of(&band.file))?);
                         rasters.insert(band.file.clone(), Arc::clone(&r));
                         r
                     }
@@ -303,7 +303,7 @@ pub fn input(
     let (set, band) = found.ok_or_else(missing)?;
     let conversion = conversion(band, Level::Dn, light, &options(pipeline))?;
     let bands = vec![InputBand {
-        raster: Arc::new(Raster::open(&band.file)?),
+        raster: Arc::new(Raster::open_arriving(&band.file, scene.arrivals.of(&band.file))?),
         index: band.index,
         linear: conversion.linear,
         provenance: conversion.provenance,

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A block of a file: number of the file, number of the block.
-pub type Key = (u64, usize);
+/// What is kept of a block of a file: number of the file, number of the block, its columns from the first to one behind the last.
+pub type Key = (u64, usize, (usize, usize));
 
 /// What the maps take for a block, bytes, about.
 const ENTRY_BYTES: u64 = 128;
@@ -171,6 +171,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const ALL: (usize, usize) = (0, 1);
+
     fn is_kept(cache: &BlockCache, key: Key) -> bool {
         matches!(cache.look(key), Look::Kept(_))
     }
@@ -180,25 +182,25 @@ mod tests {
         let cache = BlockCache::new(3 * (100 + ENTRY_BYTES));
         let mut spare = Vec::new();
         for k in 0..3 {
-            cache.keep((0, k), vec![k as u8; 100], &mut spare);
+            cache.keep((0, k, ALL), vec![k as u8; 100], &mut spare);
         }
-        assert!(spare.is_empty() && is_kept(&cache, (0, 0)));
-        cache.keep((0, 3), vec![3; 100], &mut spare);
+        assert!(spare.is_empty() && is_kept(&cache, (0, 0, ALL)));
+        cache.keep((0, 3, ALL), vec![3; 100], &mut spare);
         assert_eq!(spare, vec![1; 100]);
-        assert!(!is_kept(&cache, (0, 1)));
-        assert!([0, 2, 3].into_iter().all(|k| is_kept(&cache, (0, k))));
+        assert!(!is_kept(&cache, (0, 1, ALL)));
+        assert!([0, 2, 3].into_iter().all(|k| is_kept(&cache, (0, k, ALL))));
     }
 
     #[test]
     fn a_block_being_decoded_is_told_of_until_it_is_there_or_given_up() {
         let cache = BlockCache::new(1000);
-        let Look::Missing(claim) = cache.look((1, 1)) else { panic!("nothing was kept") };
-        assert!(matches!(cache.look((1, 1)), Look::Begun));
+        let Look::Missing(claim) = cache.look((1, 1, ALL)) else { panic!("nothing was kept") };
+        assert!(matches!(cache.look((1, 1, ALL)), Look::Begun));
         drop(claim);
-        let Look::Missing(claim) = cache.look((1, 1)) else { panic!("given up") };
-        cache.keep((1, 1), vec![7; 10], &mut Vec::new());
+        let Look::Missing(claim) = cache.look((1, 1, ALL)) else { panic!("given up") };
+        cache.keep((1, 1, ALL), vec![7; 10], &mut Vec::new());
         drop(claim);
-        let Look::Kept(block) = cache.look((1, 1)) else { panic!("kept") };
+        let Look::Kept(block) = cache.look((1, 1, ALL)) else { panic!("kept") };
         assert_eq!(*block, vec![7; 10]);
     }
 
@@ -206,8 +208,8 @@ mod tests {
     fn of_two_that_decoded_the_same_the_first_is_kept() {
         let cache = BlockCache::new(1000);
         let mut spare = Vec::new();
-        let first = cache.keep((1, 1), vec![7; 10], &mut spare);
-        let second = cache.keep((1, 1), vec![7; 10], &mut spare);
+        let first = cache.keep((1, 1, ALL), vec![7; 10], &mut spare);
+        let second = cache.keep((1, 1, ALL), vec![7; 10], &mut spare);
         assert!(Arc::ptr_eq(&first, &second));
         assert_eq!(spare.len(), 10);
     }
@@ -215,10 +217,10 @@ mod tests {
     #[test]
     fn what_is_larger_than_the_cache_passes_through() {
         let cache = BlockCache::new(100);
-        let Look::Missing(claim) = cache.look((1, 1)) else { panic!("nothing was kept") };
-        assert_eq!(cache.keep((1, 1), vec![7; 1000], &mut Vec::new()).len(), 1000);
+        let Look::Missing(claim) = cache.look((1, 1, ALL)) else { panic!("nothing was kept") };
+        assert_eq!(cache.keep((1, 1, ALL), vec![7; 1000], &mut Vec::new()).len(), 1000);
         drop(claim);
-        assert!(matches!(cache.look((1, 1)), Look::Missing(_)));
+        assert!(matches!(cache.look((1, 1, ALL)), Look::Missing(_)));
     }
 
     proptest! {
@@ -229,8 +231,8 @@ mod tests {
             let cache = BlockCache::new(capacity);
             let mut spare = Vec::new();
             for (file, block, size) in steps {
-                if let Look::Missing(_claim) = cache.look((file, block)) {
-                    cache.keep((file, block), vec![file as u8; size], &mut spare);
+                if let Look::Missing(_claim) = cache.look((file, block, ALL)) {
+                    cache.keep((file, block, ALL), vec![file as u8; size], &mut spare);
                 }
                 let state = cache.lock();
                 let kept = |slot: &Slot| if let Slot::Kept { block, .. } = slot { weight(block) } else { 0 };

@@ -1,10 +1,12 @@
 //! What the directory of a TIFF says: where its blocks stand, how they are packed, what their samples are.
 
 use std::io::{Read, Seek};
+use std::ops::Range;
 use std::path::Path;
 
 use tiff::tags::Tag;
 
+use crate::arrival::Arrival;
 use crate::cog::tiff_reader::{Directory, Limits, Tiff};
 
 /// Type of a sample.
@@ -109,7 +111,13 @@ impl Layout {
     /// The layout of a file with these rows, columns and bands; `None` if it is not a simple one, or no TIFF, and so is left
     /// to GDAL. Simple are whole samples, grey, colour or numbers of colours as they stand, every block of a sane size, or not
     /// there where nothing says what it holds then.
-    pub fn of<R: Read + Seek>(path: &Path, file: R, (rows, cols): (usize, usize), bands: usize) -> Option<Self> {
+    pub fn of<R: Read + Seek>(
+        path: &Path,
+        file: R,
+        (rows, cols): (usize, usize),
+        bands: usize,
+        arrival: Option<&Arrival>,
+    ) -> Option<Self> {
         let limits = Limits { value_bytes: 2 * 8 * MAX_BLOCKS as u64 + (1 << 20), ..Limits::default() };
         let mut tiff = Tiff::open(path, file, limits).ok()?;
         let directory = tiff.directories().ok()?.into_iter().next()?;
@@ -180,7 +188,16 @@ impl Layout {
         layout.counts = layout.checked(&counts, may_lack)?;
         let first = layout.counts.iter().position(|count| *count > 0);
         let is_old = match first.and_then(|k| layout.offsets.get(k)) {
-            Some(offset) if packing == Packing::Lzw => is_old_lzw(&tags.tiff.bytes(*offset, 2).ok()?),
+            Some(offset) if packing == Packing::Lzw => {
+                let start = match arrival {
+                    Some(arrival) => {
+                        let two = *offset..offset.checked_add(2)?;
+                        arrival.probe(std::slice::from_ref(&two)).ok()?.concat()
+                    }
+                    None => tags.tiff.bytes(*offset, 2).ok()?,
+                };
+                is_old_lzw(&start)
+            }
             _ => false,
         };
         (!is_old).then_some(layout)
@@ -234,6 +251,20 @@ impl Layout {
     /// Bytes of a row of a block.
     pub fn row_bytes(&self) -> usize {
         self.block.1 * self.pixel_bytes()
+    }
+
+    /// Some columns of a decoded block, in memory that may serve for it.
+    pub fn columns(&self, cols: Range<usize>, block: &[u8], memory: Vec<u8>) -> Vec<u8> {
+        let pixel = self.pixel_bytes();
+        let needed = block.len() / self.row_bytes().max(1) * cols.len() * pixel;
+        // What is kept is charged by its capacity: no large memory for a small block.
+        let fits = memory.capacity() >= needed && memory.capacity() / 2 <= needed;
+        let mut kept = if fits { memory } else { Vec::with_capacity(needed) };
+        kept.clear();
+        for row in block.chunks_exact(self.row_bytes().max(1)) {
+            kept.extend_from_slice(&row[cols.start * pixel..cols.end * pixel]);
+        }
+        kept
     }
 
     /// Rows that a block holds: the last strip ends with the image, tiles are always whole.

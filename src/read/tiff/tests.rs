@@ -66,7 +66,7 @@ fn write(path: &Path, sample: Sample, shape: Shape, bands: usize, options: &[&st
 }
 
 fn open(path: &Path, shape: Shape, bands: usize, cache: u64) -> Option<Reader> {
-    Reader::open(path, shape, bands, Arc::new(BlockCache::new(cache)))
+    Reader::open(path, shape, bands, Arc::new(BlockCache::new(cache)), None)
 }
 
 /// Samples side by side, as GDAL reads them.
@@ -288,6 +288,50 @@ fn what_is_not_simple_is_left_to_gdal() {
     assert!(open(&path, (40, 50), 3, 0).is_none(), "strips and tiles");
     fs::write(&path, "no tiff").unwrap();
     assert!(open(&path, (40, 50), 3, 0).is_none());
+}
+
+/// Which columns of wide blocks are kept changes no sample, and what is kept serves again.
+#[test]
+fn whatever_columns_are_kept_the_samples_are_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.tif");
+    let shape = (70, 2 * WIDE + 517);
+    for options in [
+        &["INTERLEAVE=PIXEL", "COMPRESS=DEFLATE", "PREDICTOR=2", "BLOCKYSIZE=8"][..],
+        &["INTERLEAVE=BAND", "COMPRESS=LZW", "BLOCKYSIZE=9"],
+        &["INTERLEAVE=PIXEL", "COMPRESS=ZSTD", "TILED=YES", "BLOCKXSIZE=1040", "BLOCKYSIZE=16"],
+    ] {
+        write(&path, Sample::U16, shape, 3, options);
+        let raster = Raster::open(&path).unwrap();
+        let reader = open(&path, shape, 3, 1 << 19).unwrap();
+        let mut scratch = Scratch::default();
+        for (k, keep) in [0..700, 650..1400, 1000..1100, 900..shape.1, 0..shape.1, 2500..2565].into_iter().enumerate() {
+            reader.keep(keep.clone());
+            let (left, width) = (keep.start as i64, keep.len());
+            for window in [
+                Window::new(3, left, 30, width),
+                Window::new(0, left + width as i64 / 3, 70, width / 2),
+                // Not within what is kept.
+                Window::new(40, (left - 20).max(0), 9, 40),
+                Window::new(5, 0, 20, shape.1),
+            ] {
+                let chosen = if k % 2 == 0 { vec![0, 1, 2] } else { vec![2, 0] };
+                let mut found = vec![f32::MAX; window.pixels() * chosen.len()];
+                reader.read(&chosen, window, &mut scratch, &mut found).unwrap();
+                assert!(found == by_gdal(&raster, &chosen, window).unwrap(), "{options:?} {keep:?} {window}");
+            }
+        }
+    }
+    // A cache that holds an eighth of the strips holds the eighth of each that is kept.
+    write(&path, Sample::U16, shape, 3, &["INTERLEAVE=PIXEL", "COMPRESS=DEFLATE", "BLOCKYSIZE=1"]);
+    let reader = open(&path, shape, 3, (70 * shape.1 * 6 / 8 + 70 * 256) as u64).unwrap();
+    reader.keep(0..shape.1 / 8);
+    for _ in 0..3 {
+        let window = Window::new(0, 10, 70, 300);
+        reader.read(&[0, 1, 2], window, &mut Scratch::default(), &mut vec![0.0; window.pixels() * 3]).unwrap();
+    }
+    let account = reader.account();
+    assert_eq!((account.decoded_blocks, account.reused_blocks), (70, 140));
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! A bucket, a container or a web server, of which what is needed stands in a folder under the same names.
 //!
 //! What was listed is there as a file: empty until it is asked for, so that nobody takes a hole for what it says. Metadata
-//! come whole, images as their headers, and whole images when a scene is made, as those of archives do.
+//! come whole, images as their headers; the rest of an image comes when a scene is made, as far as somebody waits for it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tempfile::TempDir;
 
@@ -18,7 +19,8 @@ use super::names::{Names, shown};
 use super::objects::{Object, Objects, failed, join};
 use super::scratch::{Held, Scratch};
 use super::{ArchiveError, Unpacked, Use, header, limits, make};
-use crate::error::Class;
+use crate::arrival::{Arrival, Arrivals, Origin};
+use crate::error::{Class, Error, Result as AnyResult};
 use crate::scene::find::SIDECAR;
 use crate::scene::naming::Naming;
 use crate::scene::{coefficients, files};
@@ -41,6 +43,31 @@ struct Entry {
     object: Object,
     purpose: Use,
     have: Have,
+    /// Its bytes, while they come.
+    arrival: Weak<Arrival>,
+}
+
+impl Entry {
+    fn new(object: Object, purpose: Use, have: Have) -> Self {
+        Self { object, purpose, have, arrival: Weak::new() }
+    }
+}
+
+/// The bytes of an object on their way into its file.
+struct Incoming {
+    objects: Arc<dyn Objects>,
+    object: Object,
+    path: PathBuf,
+}
+
+impl Origin for Incoming {
+    fn read(&self, range: Range<u64>) -> AnyResult<Vec<u8>> {
+        Ok(self.objects.read(&self.object, range).map_err(failed)?)
+    }
+
+    fn unwritten(&self, source: std::io::Error) -> Error {
+        ArchiveError::ScratchWrite { path: self.path.clone(), source }.into()
+    }
 }
 
 /// What is known of the place so far.
@@ -195,7 +222,7 @@ impl Mirror {
             if purpose == Use::Small && object.name.rsplit('/').next() == Some(SIDECAR) {
                 sidecars.push(object.name.clone());
             }
-            self.known().entries.insert(object.name.clone(), Entry { object, purpose, have: Have::Nothing });
+            self.known().entries.insert(object.name.clone(), Entry::new(object, purpose, Have::Nothing));
         }
         self.fetch(&sidecars, Have::Whole)
     }
@@ -218,7 +245,7 @@ impl Mirror {
             let path = self.path(name);
             make(path.parent().unwrap_or(&self.base))?;
             std::fs::write(&path, bytes).map_err(|source| ArchiveError::ScratchWrite { path, source })?;
-            let entry = Entry { object, purpose: Use::Small, have: Have::Whole };
+            let entry = Entry::new(object, Use::Small, Have::Whole);
             self.known().entries.insert((*name).clone(), entry);
             Ok(())
         })
@@ -233,8 +260,9 @@ impl Mirror {
         self.scratch.room(Path::new(&url), object.size)?;
         let path = self.path(name);
         make(path.parent().unwrap_or(&self.base))?;
-        let unpacked = Unpacked { bytes: object.size, files: vec![path] };
-        let entry = Entry { object, purpose: Use::Large, have: Have::Nothing };
+        let mut unpacked = Unpacked::of(vec![path]);
+        unpacked.bytes = object.size;
+        let entry = Entry::new(object, Use::Large, Have::Nothing);
         self.known().entries.insert(name.to_owned(), entry);
         self.fetch(&[name.to_owned()], Have::Whole)?;
         Ok(unpacked)
@@ -280,7 +308,7 @@ impl Mirror {
         self.fetch(&images.into_iter().collect::<Vec<_>>(), Have::Header)
     }
 
-    /// Fetches whole images, and what is large beside them under their names.
+    /// Has images come as they are waited for, and fetches what is large beside them under their names.
     pub fn unpack(&self, of: &[&Path]) -> Result<Unpacked, ArchiveError> {
         let mut wanted = BTreeMap::new();
         {
@@ -291,10 +319,10 @@ impl Mirror {
                 let start = join(folder, stem) + ".";
                 let beside = known.entries.range(start.clone()..).take_while(|(name, _)| name.starts_with(&start));
                 let is_wanted = |(_, entry): &(&String, &Entry)| matches!(entry.purpose, Use::Image | Use::Large);
-                wanted.extend(beside.filter(is_wanted).map(|(name, entry)| (name.clone(), entry.object.size)));
+                wanted.extend(beside.filter(is_wanted).map(|(name, entry)| (name.clone(), entry.clone())));
             }
         }
-        let needed = wanted.values().fold(0u64, |sum, size| sum.saturating_add(*size));
+        let needed = wanted.values().fold(0u64, |sum, entry| sum.saturating_add(entry.object.size));
         if let Some((name, _)) = wanted.first_key_value() {
             let url = self.url(name);
             if needed > limits::UNPACKED {
@@ -305,12 +333,41 @@ impl Mirror {
         }
         // What was written is removed also when the rest fails.
         let files = wanted.keys().map(|name| self.path(name)).collect();
-        let mut unpacked = Unpacked { files, bytes: 0 };
-        for name in wanted.keys() {
-            self.fetch(std::slice::from_ref(name), Have::Whole)?;
+        let mut unpacked = Unpacked::of(files);
+        for (name, Entry { object, purpose, .. }) in wanted {
+            // GDAL looks at what lies beside an image, and waits for nothing.
+            let most = if purpose == Use::Image { Have::Header } else { Have::Whole };
+            self.fetch(std::slice::from_ref(&name), most)?;
+            match self.coming(&name)? {
+                Some(arrival) => unpacked.arrivals.extend([(self.path(&name), arrival)].into_iter().collect()),
+                None => unpacked.bytes += object.size,
+            }
         }
-        unpacked.bytes = needed;
         Ok(unpacked)
+    }
+
+    /// The rest of an object of which the header stands in its file, from now on.
+    fn coming(&self, name: &str) -> Result<Option<Arc<Arrival>>, ArchiveError> {
+        let mut known = self.known();
+        let Some(entry) = known.entries.get_mut(name).filter(|entry| entry.have == Have::Header) else {
+            return Ok(None);
+        };
+        let path = self.path(name);
+        let file = File::options()
+            .write(true)
+            .open(&path)
+            .map_err(|source| ArchiveError::ScratchWrite { path: path.clone(), source })?;
+        let (objects, object) = (Arc::clone(&self.objects), entry.object.clone());
+        let arrival = Arrival::new(file, object.size, Box::new(Incoming { objects, object, path }));
+        entry.arrival = Arc::downgrade(&arrival);
+        Ok(Some(arrival))
+    }
+
+    /// Those of these files whose bytes are on their way.
+    pub fn arrivals(&self, of: &[&Path]) -> Arrivals {
+        let known = self.known();
+        let arrival = |path: &Path| known.entries.get(&self.name(path)?)?.arrival.upgrade();
+        of.iter().filter_map(|path| Some(((*path).to_owned(), arrival(path)?))).collect()
     }
 
     /// Fetches so much of each of these.
@@ -584,8 +641,10 @@ mod tests {
         }
         assert_eq!(length("f/notes.txt".into()), 10);
         assert_eq!(length("f/coefficients.toml".into()), 10);
-        // Whole, and taken away again.
+        // Its bytes come when they are waited for, and are taken away again.
         let unpacked = mirror.unpack(&[&image]).unwrap();
+        assert_eq!(unpacked.bytes(), 0);
+        mirror.arrivals(&[&image]).of(&image).unwrap().wait_for_all().unwrap();
         assert_eq!(unpacked.bytes(), 200_000);
         mirror.prepare(&[&image]).unwrap();
         drop(unpacked);

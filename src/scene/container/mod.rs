@@ -6,7 +6,7 @@
 //! scene. Before pixels are read, [`Archive::unpack`] puts the whole images in their places, and takes them away again
 //! when the scene is done.
 //!
-//! A bucket or server becomes a folder in the same way ([`mirror`]), and an archive in one is read where it stands
+//! A bucket or server becomes a folder in the same way ([`mirror`]), only that its images come while they are read, and an archive in one is read where it stands
 //! ([`blocks`]).
 //!
 //! None of them is trusted: everything is bounded ([`limits`]), names lead nowhere else, links and devices are refused,
@@ -40,6 +40,8 @@ pub use self::objects::{Object, Objects, Stores};
 pub(super) use self::objects::{failed, join};
 pub use self::scratch::Scratch;
 use super::files;
+use crate::arrival::{Arrivals, is_missing};
+use crate::error::Result as AnyResult;
 
 /// A file in an archive.
 #[derive(Debug, Clone)]
@@ -172,7 +174,16 @@ impl Container {
         }
     }
 
-    /// Makes the whole images among these files, or all of those in a folder of an archive if its sidecar is among them.
+    /// Those of these files that are on their way.
+    pub fn arrivals(&self, of: &[&Path]) -> Arrivals {
+        match self {
+            Self::Archive(_) => Arrivals::default(),
+            Self::Mirror(mirror) => mirror.arrivals(of),
+        }
+    }
+
+    /// Makes the images among these files, or all of those in a folder of an archive if its sidecar is among them: whole, or
+    /// such that their bytes come when they are waited for.
     pub fn unpack(&self, of: &[&Path]) -> Result<Unpacked, ArchiveError> {
         match self {
             Self::Archive(archive) => archive.unpack(of),
@@ -203,27 +214,47 @@ pub(super) struct Archive {
     _held: Arc<scratch::Held>,
 }
 
-/// Whole images that take room until they are dropped.
+/// Images that take room until they are dropped; whole, or on their way.
 #[derive(Debug, Default)]
 pub struct Unpacked {
     files: Vec<PathBuf>,
     bytes: u64,
+    arrivals: Arrivals,
 }
 
 impl Unpacked {
-    /// Bytes they take.
+    /// Files that are removed with it.
+    fn of(files: Vec<PathBuf>) -> Self {
+        Self { files, bytes: 0, arrivals: Arrivals::default() }
+    }
+
+    /// Bytes they take so far.
     pub fn bytes(&self) -> u64 {
-        self.bytes
+        self.bytes + self.arrivals.all().map(|arrival| arrival.bytes()).sum::<u64>()
+    }
+
+    /// What became of work with these images: where their bytes did not come, why not.
+    ///
+    /// # Errors
+    /// That of the work, or why it could not be done.
+    pub fn settle<T>(&self, result: AnyResult<T>) -> AnyResult<T> {
+        let fault = || self.arrivals.all().find_map(|arrival| arrival.fault());
+        result.map_err(|e| match is_missing(&e).then(fault).flatten() {
+            Some(fault) => fault.within(|context| context.stage = Some("scene")),
+            None => e,
+        })
     }
 
     pub(super) fn add(&mut self, mut other: Self) {
         self.files.append(&mut other.files);
         self.bytes += std::mem::take(&mut other.bytes);
+        self.arrivals.extend(std::mem::take(&mut other.arrivals));
     }
 }
 
 impl Drop for Unpacked {
     fn drop(&mut self) {
+        self.arrivals.all().for_each(|arrival| arrival.end());
         for file in &self.files {
             let _ = std::fs::remove_file(file);
         }
@@ -378,7 +409,7 @@ impl Archive {
             wanted.extend(self.members.iter().filter(belongs).map(|m| m.path.clone()));
         }
         // What was written is removed also when the rest fails.
-        let mut unpacked = Unpacked { files: wanted.iter().map(|path| self.root.join(path)).collect(), bytes: 0 };
+        let mut unpacked = Unpacked::of(wanted.iter().map(|path| self.root.join(path)).collect());
         if !wanted.is_empty() {
             unpacked.bytes = self.copy(&self.members, &wanted)?;
         }

@@ -55,6 +55,7 @@ pub(super) fn open(id: &str, images: &[(&Found, &Name)]) -> Result<Scene, SceneE
         corners: assemble::first(&read, |m| m.corners),
         warnings: read.iter().flat_map(|r| r.warnings.iter().cloned()).chain(warnings).collect(),
         metadata_files: read.iter().flat_map(|r| r.metadata_files.iter().cloned()).collect(),
+        arrivals: super::Arrivals::default(),
         parts: read.into_iter().map(|r| r.part).collect(),
     })
 }

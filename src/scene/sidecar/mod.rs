@@ -291,6 +291,7 @@ impl Reader<'_> {
             parts,
             warnings: self.warnings,
             metadata_files: self.metadata_files,
+            arrivals: super::Arrivals::default(),
         })
     }
 
