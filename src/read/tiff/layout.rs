@@ -186,6 +186,10 @@ impl Layout {
         // GDAL fills blocks that are not there with its nodata value.
         let may_lack = packing != Packing::Plain && tags.directory.find(Tag::GdalNodata.to_u16()).is_none();
         layout.counts = layout.checked(&counts, may_lack)?;
+        // Of a lone strip without a size but with a place, libtiff estimates the size (`ByteCountLooksBad`).
+        if !is_tiled && *layout.counts == [0] && *layout.offsets != [0] {
+            return None;
+        }
         let first = layout.counts.iter().position(|count| *count > 0);
         let is_old = match first.and_then(|k| layout.offsets.get(k)) {
             Some(offset) if packing == Packing::Lzw => {
