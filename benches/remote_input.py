@@ -16,31 +16,18 @@ the direction with the most bytes over the link's speed. Server and proxy use th
 
 import argparse
 import http.server
-import importlib.machinery
-import importlib.util
 import json
 import multiprocessing
 import os
 import re
 import shutil
-import statistics
 import sys
 from pathlib import Path
 
 from link import behind
+from remote import compare, median
 
 ROOT = Path(__file__).resolve().parent.parent
-
-def load_compare():
-    """benches/compare as a module: its scene, its pipeline, its way of measuring."""
-    sys.dont_write_bytecode = True
-    loader = importlib.machinery.SourceFileLoader("compare", str(ROOT / "benches/compare"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("compare", loader))
-    loader.exec_module(module)
-    return module
-
-
-compare = load_compare()
 
 
 class Ranges(http.server.BaseHTTPRequestHandler):
@@ -113,11 +100,6 @@ class Input(compare.Bench):
         with behind(self.port, link, self.args.rtt_ms / 1e3, None, carried) as port:
             figures = self.run(f"http://127.0.0.1:{port}/{self.described.name}", **how)
         return figures | {f"proxy_{k}": v for k, v in carried.items()} | {"link": link}
-
-
-def median(runs):
-    plain = {k for k, v in runs[-1].items() if isinstance(v, (int, float))}
-    return {k: statistics.median(r[k] for r in runs) if k in plain else runs[-1][k] for k in runs[-1]}
 
 
 def main():

@@ -2,7 +2,8 @@
 //!
 //! Such an image is a file of the right length from the beginning, a hole but for its header. Whoever needs bytes of it
 //! waits for them ([`Arrival::wait`]), and what is waited for is fetched before all else, in pieces of [`PIECE`] bytes, a few
-//! at a time; then what is announced ([`Arrival::want`]), then the rest if all of it is wanted. So the first pixels are made while the last are on their way, and what nobody asks for is never fetched.
+//! at a time; then what is announced ([`Arrival::want`]), then the rest if all of it is wanted. So the first pixels are made
+//! while the last are on their way, and what nobody asks for is never fetched.
 //!
 //! Invariant: a piece is fetched once, and nobody is told that it is there before it stands in the file.
 
